@@ -6,4 +6,6 @@
 mod ids;
 pub mod prefix;
 
-pub use ids::{Digest, DigestError, EpochNumber, NameError, PluginName, PosixTime, PublicKey, Release, TreeSize};
+pub use ids::{
+    Digest, DigestError, EpochNumber, NameError, PluginName, PosixTime, PublicKey, Release, TreeSize,
+};
