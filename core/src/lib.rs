@@ -6,3 +6,6 @@ pub mod acceptance;
 pub mod cose;
 pub mod expression;
 pub mod formula;
+pub mod hash;
+pub mod name_record;
+pub mod prefix;

@@ -1,0 +1,196 @@
+//! Four levels of a prefix tree as one value: in memory, and as the bytes a store keeps.
+//!
+//! Pure. The bytes are 4 of kinds (two bits a slot, slot 0 in the most significant: 0 missing, 1 leaf, 2 subtree), then
+//! the slots' values in order: key and commitment (64 bytes) of a leaf, hash and epoch (32 bytes and 4, big-endian) of
+//! a subtree. One page has one encoding; the decoder refuses all else.
+
+use std::sync::{Arc, OnceLock};
+
+use pds_schemas::{Digest, EpochNumber};
+
+use super::draft::Draft;
+use super::hash::{leaf_hash, parent_hash};
+use super::id::{MAX_DEPTH, PageId};
+use super::shape::{Node, Shape};
+
+/// Most bytes a page may have: the kinds, and 16 leaves.
+pub const MAX_PAGE_BYTES: usize = 4 + 16 * 64;
+
+/// One entry of a prefix tree.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Leaf {
+    /// SHA-256 of the plugin's name.
+    pub key: Digest,
+    /// SHA-256 of the name record's bytes.
+    pub commitment: Digest,
+}
+
+/// Why bytes are not the page they are read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PageError {
+    /// Shorter or longer than its kinds call for.
+    #[error("{found} bytes where the kinds call for {expected}")]
+    Length {
+        /// What the kinds call for, at least 4.
+        expected: usize,
+        /// What there is.
+        found: usize,
+    },
+    /// The kind that stands for nothing.
+    #[error("slot {0} has the reserved kind")]
+    ReservedKind(usize),
+    /// A leaf that belongs in another slot or page.
+    #[error("the leaf in slot {0} belongs elsewhere")]
+    ForeignLeaf(usize),
+    /// A subtree whose hash is that of a missing child.
+    #[error("the subtree in slot {0} has the zero hash")]
+    ZeroHash(usize),
+    /// A subtree that says it was written after the page that names it.
+    #[error("the subtree in slot {slot} is from epoch {epoch}, after the page itself")]
+    Future {
+        /// The slot, 0 to 15.
+        slot: usize,
+        /// The subtree's epoch.
+        epoch: EpochNumber,
+    },
+    /// A root page without leaves, or another page with fewer than two.
+    #[error("too few leaves for a page of its own")]
+    TooFewLeaves,
+    /// A subtree, or two neighbouring leaves, at depth 256.
+    #[error("deeper than 255 levels")]
+    TooDeep,
+}
+
+/// A slot that names another page. The page is filled in when it is first read for keeping.
+#[derive(Clone, Debug)]
+pub(super) struct Subtree {
+    pub hash: Digest,
+    pub epoch: u32,
+    pub page: OnceLock<Arc<Page>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Page {
+    pub shape: Shape,
+    pub leaves: Box<[Leaf]>,
+    pub subtrees: Box<[Subtree]>,
+    /// Hashes of the nodes 2 to 15, zero for those that are no parents; only in pages with many slots occupied.
+    pub inner: Option<Box<[Digest; 14]>>,
+}
+
+impl Page {
+    /// The page that `bytes` hold under the name `id`, and its topmost node's hash.
+    pub fn decode(id: &PageId, bytes: &[u8]) -> Result<(Self, Digest), PageError> {
+        let mut draft = read_draft(id, bytes)?;
+        let hash = draft.hash(1);
+        Ok((draft.finish(), hash))
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        let mut kinds = 0u32;
+        let mut bytes = Vec::with_capacity(4 + self.leaves.len() * 64 + self.subtrees.len() * 36);
+        bytes.extend([0; 4]);
+        for slot in 0..16 {
+            if let Some(leaf) = self.leaf(slot) {
+                kinds |= 1 << (30 - 2 * slot);
+                bytes.extend(leaf.key.0);
+                bytes.extend(leaf.commitment.0);
+            } else if let Some(subtree) = self.subtree(slot) {
+                kinds |= 2 << (30 - 2 * slot);
+                bytes.extend(subtree.hash.0);
+                bytes.extend(subtree.epoch.to_be_bytes());
+            }
+        }
+        bytes[..4].copy_from_slice(&kinds.to_be_bytes());
+        bytes
+    }
+
+    pub fn leaf(&self, slot: usize) -> Option<&Leaf> {
+        let held = self.shape.leaves >> slot & 1 == 1;
+        held.then(|| &self.leaves[Shape::rank(self.shape.leaves, slot)])
+    }
+
+    pub fn subtree(&self, slot: usize) -> Option<&Subtree> {
+        let held = self.shape.subtrees >> slot & 1 == 1;
+        held.then(|| &self.subtrees[Shape::rank(self.shape.subtrees, slot)])
+    }
+
+    /// Hash of node `n`; zero if it is missing.
+    pub fn hash(&self, n: usize) -> Digest {
+        match (self.shape.node(n), &self.inner) {
+            (Node::Missing, _) => Digest::ZERO,
+            (Node::Leaf(slot), _) => {
+                let leaf = &self.leaves[Shape::rank(self.shape.leaves, slot)];
+                leaf_hash(&leaf.key, &leaf.commitment)
+            }
+            (Node::Subtree(slot), _) => self.subtrees[Shape::rank(self.shape.subtrees, slot)].hash,
+            (Node::Parent, Some(inner)) if n > 1 => inner[n - 2],
+            (Node::Parent, _) => parent_hash(&self.hash(2 * n), &self.hash(2 * n + 1)),
+        }
+    }
+}
+
+fn read_draft(id: &PageId, bytes: &[u8]) -> Result<Draft, PageError> {
+    let Some((kinds, mut values)) = bytes.split_first_chunk() else {
+        return Err(PageError::Length { expected: 4, found: bytes.len() });
+    };
+    let kinds = u32::from_be_bytes(*kinds);
+    let kind = |slot: usize| kinds >> (30 - 2 * slot) & 3;
+    let expected = 4 + (0..16).map(|slot| [0, 64, 36, 0][kind(slot) as usize]).sum::<usize>();
+    if bytes.len() != expected {
+        return Err(PageError::Length { expected, found: bytes.len() });
+    }
+    let mut take = |count| {
+        let (value, rest) = values.split_at(count);
+        values = rest;
+        value
+    };
+    let mut draft = Draft::empty();
+    for slot in 0..16 {
+        match kind(slot) {
+            0 => {}
+            1 => draft.set_leaf(slot, read_leaf(id, slot, take(64))?),
+            2 => draft.set_subtree(slot, read_subtree(id, slot, take(36))?),
+            _ => return Err(PageError::ReservedKind(slot)),
+        }
+    }
+    check_shape(id, draft.shape)?;
+    Ok(draft)
+}
+
+fn read_leaf(id: &PageId, slot: usize, bytes: &[u8]) -> Result<Leaf, PageError> {
+    let leaf = Leaf { key: read_digest(&bytes[..32]), commitment: read_digest(&bytes[32..]) };
+    if leaf.key.common_prefix(id.prefix()) < usize::from(id.depth()) || id.nibble(&leaf.key) != slot {
+        return Err(PageError::ForeignLeaf(slot));
+    }
+    Ok(leaf)
+}
+
+fn read_subtree(id: &PageId, slot: usize, bytes: &[u8]) -> Result<Subtree, PageError> {
+    let hash = read_digest(&bytes[..32]);
+    let epoch = bytes[32..].iter().fold(0, |epoch, byte| epoch << 8 | u32::from(*byte));
+    if hash == Digest::ZERO {
+        return Err(PageError::ZeroHash(slot));
+    }
+    if epoch > id.raw_epoch() {
+        return Err(PageError::Future { slot, epoch: EpochNumber(epoch.into()) });
+    }
+    Ok(Subtree { hash, epoch, page: OnceLock::new() })
+}
+
+fn read_digest(bytes: &[u8]) -> Digest {
+    let mut digest = Digest::ZERO;
+    digest.0.copy_from_slice(bytes);
+    digest
+}
+
+fn check_shape(id: &PageId, shape: Shape) -> Result<(), PageError> {
+    if id.depth() == MAX_DEPTH && (shape.subtrees != 0 || shape.has_leaf_pair()) {
+        return Err(PageError::TooDeep);
+    }
+    let enough = if id.depth() == 0 { 1 } else { 2 };
+    if shape.subtrees == 0 && shape.leaves.count_ones() < enough {
+        return Err(PageError::TooFewLeaves);
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Change sets: what a tree is told to do in one epoch, and the rules every change set keeps.
+
+use pds_schemas::Digest;
+use pds_schemas::prefix::Change;
+
+use super::hash::key_of;
+
+/// Most changes in one epoch's change set.
+pub const MAX_CHANGES: usize = 65_536;
+
+/// A [`Change`] without the name its key comes from: what the tree itself works on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Update {
+    /// Key of the leaf.
+    pub key: Digest,
+    /// What the leaf committed to before; `None` when the key is new.
+    pub old: Option<Digest>,
+    /// What the leaf commits to now.
+    pub new: Digest,
+}
+
+/// Why a list of changes is no change set. Indices count from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// More than [`MAX_CHANGES`].
+    #[error("{0} changes, at most 65536 fit an epoch")]
+    TooMany(usize),
+    /// A change whose key is not above the key before it.
+    #[error("change {0} is not in the order of keys, or repeats one")]
+    Order(usize),
+    /// A change whose key is not SHA-256 of its name.
+    #[error("the key of change {0} is not the SHA-256 of its name")]
+    Key(usize),
+}
+
+/// Checks what can be checked of a change set without any tree: size, order, keys; gives it without the names.
+///
+/// # Errors
+/// [`ChangeError`].
+pub fn check_changes(changes: &[Change]) -> Result<Vec<Update>, ChangeError> {
+    if changes.len() > MAX_CHANGES {
+        return Err(ChangeError::TooMany(changes.len()));
+    }
+    if let Some(i) = changes.iter().position(|change| key_of(&change.name) != change.key) {
+        return Err(ChangeError::Key(i));
+    }
+    let updates: Vec<_> =
+        changes.iter().map(|change| Update { key: change.key, old: change.old, new: change.new }).collect();
+    check_order(&updates)?;
+    Ok(updates)
+}
+
+pub(super) fn check_order(updates: &[Update]) -> Result<(), ChangeError> {
+    match updates.windows(2).position(|pair| pair[0].key >= pair[1].key) {
+        Some(i) => Err(ChangeError::Order(i + 1)),
+        None => Ok(()),
+    }
+}
+
+/// What a node that was not a parent is to hold: some updates, and maybe the leaf of another key that is there already.
+#[derive(Clone, Copy)]
+pub(super) struct Planting<'a> {
+    pub updates: &'a [Update],
+    pub other: Option<(Digest, Digest)>,
+}
+
+impl Planting<'_> {
+    pub fn len(&self) -> usize {
+        self.updates.len() + usize::from(self.other.is_some())
+    }
+
+    /// Key and commitment of the only leaf.
+    pub fn single(&self) -> Option<(Digest, Digest)> {
+        match (self.updates, self.other) {
+            ([update], None) => Some((update.key, update.new)),
+            ([], other) => other,
+            _ => None,
+        }
+    }
+
+    /// Those whose key has a 0 at `bit`, and those that have a 1.
+    pub fn split(self, bit: usize) -> [Self; 2] {
+        let (left, right) = split(self.updates, bit);
+        let (zero, one) = match self.other {
+            Some((key, _)) if key.bit(bit) => (None, self.other),
+            other => (other, None),
+        };
+        [Self { updates: left, other: zero }, Self { updates: right, other: one }]
+    }
+}
+
+/// Sorted updates that agree on all bits before `bit`, cut where `bit` turns to 1.
+pub(super) fn split(updates: &[Update], bit: usize) -> (&[Update], &[Update]) {
+    updates.split_at(updates.partition_point(|update| !update.key.bit(bit)))
+}
