@@ -1,3 +1,7 @@
 //! Trees, proofs, notes, policies, formulas and epoch closing of the plugin distribution system.
 //!
 //! Pure: no file, network, clock, randomness or async in this crate; times and keys are arguments.
+
+mod canonical;
+pub mod hash;
+pub mod log;
