@@ -3,9 +3,16 @@
 //! Pure: no file, network, clock, randomness or async in this crate; times and keys are arguments.
 
 pub mod acceptance;
+mod canonical;
+pub mod checkpoint;
 pub mod cose;
+pub mod cosignature;
 pub mod expression;
 pub mod formula;
 pub mod hash;
+pub mod log;
 pub mod name_record;
+pub mod note;
 pub mod prefix;
+pub mod tlog_policy;
+pub mod tlog_proof;
