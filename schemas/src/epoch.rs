@@ -1,5 +1,7 @@
 //! What one epoch fixes: name records, the change set, the signed tree root.
 
+use std::fmt;
+
 use crate::cbor::{Artefact, DecodeError, Decoder, Encoder, Malformed};
 use crate::limits;
 use crate::prefix::{Change, TransitionProof};
@@ -26,6 +28,18 @@ impl State {
     /// Every state, in the order of its code.
     pub const ALL: [Self; 5] =
         [Self::Pending, Self::Validated, Self::Failed, Self::WithdrawnByOwner, Self::WithdrawnByValidator];
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Validated => "validated",
+            Self::Failed => "failed",
+            Self::WithdrawnByOwner => "withdrawn by its owner",
+            Self::WithdrawnByValidator => "withdrawn by the validator",
+        })
+    }
 }
 
 /// All that a leaf of the prefix tree commits to: the state of one name since one epoch.

@@ -36,7 +36,7 @@ pub struct EvidenceExtra {
 
 impl Artefact for EvidenceExtra {
     const NAME: &'static str = "evidence-extra";
-    const MAX_BYTES: usize = 2 << 20;
+    const MAX_BYTES: usize = 1 << 20;
 
     fn encode(&self, out: &mut Encoder) {
         out.record(|r| {
@@ -78,7 +78,7 @@ impl Artefact for EvidenceExtra {
 
 impl Artefact for Evidence {
     const NAME: &'static str = "evidence";
-    const MAX_BYTES: usize = 4 << 20;
+    const MAX_BYTES: usize = 2 << 20;
 
     fn encode(&self, out: &mut Encoder) {
         out.record(|r| {
@@ -177,6 +177,40 @@ fn read_copath(d: &mut Decoder<'_>, depth: usize) -> Result<Vec<Option<Digest>>,
         copath.push(hash);
     }
     Ok(copath)
+}
+
+/// Answer of `GET /plugins/{name}/history`: name records, each naming the one after it in this list as its previous.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameHistory {
+    /// Encoded [`crate::NameRecord`]s, newest first. More follow if the last one has a previous.
+    pub records: Vec<Vec<u8>>,
+}
+
+impl NameHistory {
+    /// Most records of one answer.
+    pub const MAX_RECORDS: usize = 1000;
+}
+
+impl Artefact for NameHistory {
+    const NAME: &'static str = "name-history";
+    const MAX_BYTES: usize = 2 << 20;
+
+    fn encode(&self, out: &mut Encoder) {
+        out.record(|r| {
+            let records = r.key(1);
+            records.array(self.records.len());
+            for record in &self.records {
+                records.bytes(record);
+            }
+        });
+    }
+
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        d.record(|r| {
+            let read = |d: &mut Decoder<'_>| d.bytes(crate::NameRecord::MAX_BYTES).map(<[u8]>::to_vec);
+            Ok(Self { records: r.required(1, "name-history.records", |d| d.array(Self::MAX_RECORDS, read))? })
+        })
+    }
 }
 
 /// A plugin as one peer gives it to another: bytecode, manifest, and evidence from one or more validators.

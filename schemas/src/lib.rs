@@ -17,7 +17,7 @@ mod verdict;
 
 pub use cbor::{Artefact, DecodeError, Malformed};
 pub use epoch::{ChangeSet, NameRecord, SignedTreeRoot, State, Transition};
-pub use evidence::{Evidence, EvidenceExtra, PluginPackage};
+pub use evidence::{Evidence, EvidenceExtra, NameHistory, PluginPackage};
 pub use ids::{
     Digest, DigestError, EpochNumber, NameError, PluginName, PosixTime, PublicKey, Release, TreeSize,
 };

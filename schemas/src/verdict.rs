@@ -133,7 +133,7 @@ pub struct Binding {
 
 impl Artefact for Binding {
     const NAME: &'static str = "binding";
-    const MAX_BYTES: usize = 1 << 20;
+    const MAX_BYTES: usize = 768 << 10;
 
     fn encode(&self, out: &mut Encoder) {
         out.record(|r| {
@@ -189,7 +189,7 @@ pub struct FailureCause {
 
 impl Artefact for FailureCause {
     const NAME: &'static str = "failure-cause";
-    const MAX_BYTES: usize = 1 << 20;
+    const MAX_BYTES: usize = 768 << 10;
 
     fn encode(&self, out: &mut Encoder) {
         out.record(|r| {

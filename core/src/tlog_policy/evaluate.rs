@@ -3,6 +3,8 @@
 //! Pure: the clock is an argument. Source: C2SP tlog-policy; that cosignatures outside a window of time are dropped
 //! before the quorum is counted is this system's rule.
 
+use std::fmt;
+
 use pds_schemas::PosixTime;
 
 use super::{Policy, WitnessSet};
@@ -38,6 +40,17 @@ pub enum WitnessVerdict {
     InFuture(PosixTime),
     /// It did not cosign.
     Absent,
+}
+
+impl fmt::Display for WitnessVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Counted(time) => write!(f, "cosigned at {time}"),
+            Self::TooOld(time) => write!(f, "cosigned at {time}, too long ago"),
+            Self::InFuture(time) => write!(f, "cosigned at {time}, in the future"),
+            Self::Absent => f.write_str("did not cosign"),
+        }
+    }
 }
 
 /// What a checkpoint comes to under a policy.
