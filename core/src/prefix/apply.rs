@@ -104,7 +104,7 @@ impl PrefixTree {
         let id = PageId::root(number);
         let top = match &self.top {
             Some(top) => writer.rewrite(&PageId::root(top.epoch), top, id, updates)?,
-            None => writer.write(id, Draft::empty(), updates)?,
+            None => writer.write(id, &mut Draft::empty(), updates)?,
         };
         let Writer { mut pages, proof, .. } = writer;
         pages.sort_unstable_by_key(|(id, _)| *id);
@@ -128,21 +128,21 @@ impl<S: PageSource> Writer<'_, S> {
         id: PageId,
         updates: &[Update],
     ) -> Result<Subtree, ApplyError<S::Error>> {
-        let draft = Draft::of(&*load(self.source, old_id, old, Keep::No)?);
-        self.write(id, draft, updates)
+        let mut draft = Draft::of(&*load(self.source, old_id, old, Keep::No)?);
+        self.write(id, &mut draft, updates)
     }
 
     fn write(
         &mut self,
         id: PageId,
-        mut draft: Draft,
+        draft: &mut Draft,
         updates: &[Update],
     ) -> Result<Subtree, ApplyError<S::Error>> {
-        let hash = self.change(&id, &mut draft, 1, updates)?;
+        let hash = self.change(&id, draft, 1, updates)?;
         Ok(self.finish(id, draft, hash))
     }
 
-    fn finish(&mut self, id: PageId, draft: Draft, hash: Digest) -> Subtree {
+    fn finish(&mut self, id: PageId, draft: &mut Draft, hash: Digest) -> Subtree {
         let page = draft.finish();
         self.pages.push((id, page.encode()));
         Subtree { hash, epoch: self.epoch, page: OnceLock::from(Arc::new(page)) }
@@ -247,7 +247,7 @@ impl<S: PageSource> Writer<'_, S> {
     fn plant_page(&mut self, id: PageId, leaves: Planting<'_>) -> Result<Subtree, ApplyError<S::Error>> {
         let mut draft = Draft::empty();
         let hash = self.plant(&id, &mut draft, 1, leaves)?;
-        Ok(self.finish(id, draft, hash))
+        Ok(self.finish(id, &mut draft, hash))
     }
 }
 

@@ -99,11 +99,11 @@ impl Draft {
     }
 
     /// Packs the page. The hash of every parent is known by then.
-    pub fn finish(self) -> Page {
+    pub fn finish(&mut self) -> Page {
         let mut leaves = Vec::with_capacity(self.shape.leaves.count_ones() as usize);
         let mut subtrees = Vec::with_capacity(self.shape.subtrees.count_ones() as usize);
-        for slot in self.slots {
-            match slot {
+        for slot in &mut self.slots {
+            match std::mem::replace(slot, Slot::Missing) {
                 Slot::Missing => {}
                 Slot::Leaf(leaf) => leaves.push(leaf),
                 Slot::Subtree(subtree) => subtrees.push(subtree),

@@ -89,16 +89,16 @@ impl Page {
     pub fn encode(&self) -> Vec<u8> {
         let mut kinds = 0u32;
         let mut bytes = Vec::with_capacity(4 + self.leaves.len() * 64 + self.subtrees.len() * 36);
-        bytes.extend([0; 4]);
+        bytes.extend_from_slice(&[0; 4]);
         for slot in 0..16 {
             if let Some(leaf) = self.leaf(slot) {
                 kinds |= 1 << (30 - 2 * slot);
-                bytes.extend(leaf.key.0);
-                bytes.extend(leaf.commitment.0);
+                bytes.extend_from_slice(&leaf.key.0);
+                bytes.extend_from_slice(&leaf.commitment.0);
             } else if let Some(subtree) = self.subtree(slot) {
                 kinds |= 2 << (30 - 2 * slot);
-                bytes.extend(subtree.hash.0);
-                bytes.extend(subtree.epoch.to_be_bytes());
+                bytes.extend_from_slice(&subtree.hash.0);
+                bytes.extend_from_slice(&subtree.epoch.to_be_bytes());
             }
         }
         bytes[..4].copy_from_slice(&kinds.to_be_bytes());
@@ -193,4 +193,81 @@ fn check_shape(id: &PageId, shape: Shape) -> Result<(), PageError> {
         return Err(PageError::TooFewLeaves);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(depth: u8, prefix: &[u8]) -> PageId {
+        let mut padded = Digest::ZERO;
+        padded.0[..prefix.len()].copy_from_slice(prefix);
+        PageId::new(EpochNumber(9), depth, padded).unwrap()
+    }
+
+    fn leaf(first: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; 64];
+        bytes[..first.len()].copy_from_slice(first);
+        bytes
+    }
+
+    fn subtree(hash: u8, epoch: u32) -> Vec<u8> {
+        [&[hash; 32][..], &epoch.to_be_bytes()].concat()
+    }
+
+    #[test]
+    fn page_is_refused_with_its_cause() {
+        use PageError::*;
+        let check = |id: PageId, kinds: [u8; 4], values: &[Vec<u8>], expect| {
+            let bytes = [&kinds[..], &values.concat()].concat();
+            assert_eq!(Page::decode(&id, &bytes).unwrap_err(), expect, "{kinds:?}");
+        };
+        let root = id(0, &[]);
+        assert_eq!(Page::decode(&root, &[1, 2]).unwrap_err(), Length { expected: 4, found: 2 });
+        check(root, [0x40, 0, 0, 0], &[vec![0; 63]], Length { expected: 68, found: 67 });
+        check(root, [0x40, 0, 0, 0], &[vec![0; 65]], Length { expected: 68, found: 69 });
+        check(root, [0x80, 0, 0, 0], &[vec![0; 64]], Length { expected: 40, found: 68 });
+        check(root, [0x4c, 0, 0, 0], &[leaf(&[])], ReservedKind(2));
+        check(root, [0, 0, 0, 3], &[], ReservedKind(15));
+        check(root, [0x10, 0, 0, 0], &[leaf(&[0x20])], ForeignLeaf(1));
+        check(id(4, &[0x50]), [0x50, 0, 0, 0], &[leaf(&[0x50]), leaf(&[0x61])], ForeignLeaf(1));
+        check(id(4, &[0x50]), [0x50, 0, 0, 0], &[leaf(&[0x50]), leaf(&[0x52])], ForeignLeaf(1));
+        check(root, [0x20, 0, 0, 0], &[subtree(0, 9)], ZeroHash(1));
+        check(root, [0x20, 0, 0, 0], &[subtree(1, 10)], Future { slot: 1, epoch: EpochNumber(10) });
+        check(root, [0, 0, 0, 0], &[], TooFewLeaves);
+        check(id(8, &[1]), [0, 0, 0, 0], &[], TooFewLeaves);
+        check(id(8, &[1]), [0x40, 0, 0, 0], &[leaf(&[1])], TooFewLeaves);
+        let deepest = id(252, &[]);
+        let last = |nibble| [vec![0; 31], vec![nibble], vec![0; 32]].concat();
+        check(deepest, [0x80, 0, 0, 0], &[subtree(1, 9)], TooDeep);
+        check(deepest, [0x05, 0, 0, 0], &[last(2), last(3)], TooDeep);
+        let neighbours = [&[0x14, 0, 0, 0][..], &last(1), &last(2)].concat();
+        assert!(Page::decode(&deepest, &neighbours).is_ok());
+    }
+
+    fn kinds() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(prop_oneof![4 => 0u8..3, 1 => Just(0u8)], 16)
+    }
+
+    proptest! {
+        #[test]
+        fn page_that_decodes_has_no_other_encoding(kinds in kinds(), epochs in prop::collection::vec(0u32..12, 16), cut in 0usize..400) {
+            let mut bytes = vec![0; 4];
+            for (slot, kind) in kinds.iter().enumerate() {
+                bytes[slot / 4] |= kind << (6 - 2 * (slot % 4));
+                match kind {
+                    1 => bytes.extend(leaf(&[0x70 | slot as u8, 3])),
+                    2 => bytes.extend(subtree(1 + slot as u8, epochs[slot])),
+                    _ => {}
+                }
+            }
+            bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(300)));
+            if let Ok((page, hash)) = Page::decode(&id(4, &[0x70]), &bytes) {
+                prop_assert_eq!(page.encode(), bytes);
+                prop_assert_eq!(page.hash(1), hash);
+            }
+        }
+    }
 }

@@ -135,7 +135,7 @@ impl ProofWriter {
             return self.kind(MISSING);
         }
         self.kind(UNTOUCHED);
-        self.proof.values.extend(hash.0);
+        self.proof.values.extend_from_slice(&hash.0);
     }
 
     pub fn missing(&mut self) {
@@ -148,8 +148,8 @@ impl ProofWriter {
 
     pub fn other_leaf(&mut self, key: &Digest, commitment: &Digest) {
         self.kind(OTHER_LEAF);
-        self.proof.values.extend(key.0);
-        self.proof.values.extend(commitment.0);
+        self.proof.values.extend_from_slice(&key.0);
+        self.proof.values.extend_from_slice(&commitment.0);
     }
 
     pub fn parent(&mut self) {
