@@ -16,7 +16,8 @@ pub const MAX_DEPTH: u8 = 8;
 pub struct DecodeError {
     /// The artefact and field being read, e.g. `"submission.name"`.
     pub field: &'static str,
-    /// Offset of the offending byte from the start of the artefact.
+    /// Offset from the start of the artefact: of the head that could not be read, or of what follows a value, key or list
+    /// that was read and then refused.
     pub at: usize,
     /// What is wrong there.
     pub cause: Malformed,
@@ -362,6 +363,17 @@ impl<'a> Decoder<'a> {
         std::str::from_utf8(bytes).map_err(|_| self.error(Malformed::NotUtf8))
     }
 
+    /// A text of 1 to `limit` bytes without control characters, fit to be shown in one line.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn line(&mut self, limit: usize) -> Result<&'a str, DecodeError> {
+        let text = self.text(limit)?;
+        let plain = !text.is_empty() && !text.chars().any(char::is_control);
+        self.rule(plain, "a non-empty text without control characters is expected")?;
+        Ok(text)
+    }
+
     /// An array of at most `limit` items, each read by `read`.
     ///
     /// # Errors
@@ -373,8 +385,8 @@ impl<'a> Decoder<'a> {
     ) -> Result<Vec<T>, DecodeError> {
         let len = self.head(ARRAY, "array")?;
         self.limit("items", limit, usize::try_from(len).unwrap_or(usize::MAX))?;
-        // Every item has at least one byte, so a length beyond the input allocates nothing.
-        let mut items = Vec::with_capacity((len as usize).min(self.input.len() - self.at));
+        // What is declared is not yet there: beyond a first handful, memory grows with the items that were read.
+        let mut items = Vec::with_capacity((len as usize).min(self.input.len() - self.at).min(1024));
         self.nested(|d| {
             for _ in 0..len {
                 items.push(read(d)?);
@@ -399,6 +411,11 @@ impl<'a> Decoder<'a> {
         self.nested(read)
     }
 
+    /// How many bytes were read.
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
     /// The length of an array that follows, for shapes that [`Decoder::array`] and [`Decoder::tuple`] do not fit.
     pub(crate) fn array_head(&mut self) -> Result<u64, DecodeError> {
         self.head(ARRAY, "array")
@@ -409,7 +426,7 @@ impl<'a> Decoder<'a> {
         self.head(MAP, "map")
     }
 
-    /// A map from text to values, keys ascending as RFC 8949 orders their encodings (shorter first).
+    /// A map from one-line texts to values, keys ascending as RFC 8949 orders their encodings (shorter first).
     ///
     /// # Errors
     /// [`DecodeError`].
@@ -424,7 +441,7 @@ impl<'a> Decoder<'a> {
         let mut pairs: Vec<(String, T)> = Vec::new();
         self.nested(|d| {
             for _ in 0..len {
-                let key = d.text(key_limit)?;
+                let key = d.line(key_limit)?;
                 if let Some((last, _)) = pairs.last() {
                     let ascending = (last.len(), last.as_str()) < (key.len(), key);
                     if !ascending {

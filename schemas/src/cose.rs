@@ -116,7 +116,9 @@ impl Artefact for CoseSign1 {
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         d.tag(TAG)?;
         d.tuple(4, "a COSE_Sign1 has four items", |d| {
-            let (kind, key) = read_protected(d.bytes(256)?)?;
+            let protected = d.bytes(256)?;
+            let start = d.offset() - protected.len();
+            let (kind, key) = read_protected(protected).map_err(|e| DecodeError { at: e.at + start, ..e })?;
             let unprotected = d.map_head()?;
             d.rule(unprotected == 0, "the unprotected header is empty")?;
             let payload = d.bytes(Self::MAX_BYTES)?.to_vec();

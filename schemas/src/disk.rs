@@ -2,7 +2,7 @@
 
 use crate::cbor::{Artefact, DecodeError, Decoder, Encoder};
 use crate::limits;
-use crate::submission::Submission;
+use crate::submission::{Submission, epoch};
 use crate::{Digest, EpochNumber, PosixTime, TreeSize};
 
 /// The last signed head of a log, in the database and, byte for byte the same, in the guard outside it.
@@ -53,9 +53,7 @@ impl Artefact for Head {
                 str_hash: r.required(3, "head.str-hash", Decoder::digest)?,
                 time: PosixTime(r.required(4, "head.time", Decoder::uint)?),
                 prefix: r.optional(5, "head.prefix", |d| {
-                    d.tuple(2, "a prefix root is [hash, epoch of its page]", |d| {
-                        Ok((d.digest()?, EpochNumber(d.uint()?)))
-                    })
+                    d.tuple(2, "a prefix root is [hash, epoch of its page]", |d| Ok((d.digest()?, epoch(d)?)))
                 })?,
                 names: r.required(6, "head.names", Decoder::uint)?,
                 checkpoint: r.required(7, "head.checkpoint", |d| d.text(4096))?.to_owned(),
@@ -111,10 +109,10 @@ impl Artefact for SubmissionEntry {
                 r.required(1, "submission-entry.signed", |d| d.bytes(Submission::MAX_BYTES + 512))?.to_vec();
             let receipt = r.required(2, "submission-entry.receipt", |d| d.bytes(2048))?.to_vec();
             let index = r.required(3, "submission-entry.index", Decoder::uint)?;
-            let epoch = r.optional(4, "submission-entry.epoch", Decoder::uint)?;
+            let epoch = r.optional(4, "submission-entry.epoch", epoch)?;
             let cause = r.optional(5, "submission-entry.cause", Decoder::digest)?;
             r.rule(epoch.is_some() || cause.is_none(), "a cause stands only beside an epoch")?;
-            let published = epoch.map(|e| Published { epoch: EpochNumber(e), cause });
+            let published = epoch.map(|epoch| Published { epoch, cause });
             Ok(Self { signed, receipt, index, published })
         })
     }
@@ -140,8 +138,6 @@ impl Artefact for EpochRoot {
     }
 
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        d.record(|r| {
-            Ok(Self { page_epoch: r.optional(1, "epoch-root.page-epoch", Decoder::uint)?.map(EpochNumber) })
-        })
+        d.record(|r| Ok(Self { page_epoch: r.optional(1, "epoch-root.page-epoch", epoch)? }))
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::cbor::{Artefact, DecodeError, Decoder, Encoder, Malformed};
 use crate::limits;
 use crate::prefix::{Change, TransitionProof};
-use crate::submission::{origin, plugin_name, release};
+use crate::submission::{epoch, origin, plugin_name, release};
 use crate::{Digest, EpochNumber, PluginName, PosixTime, Release};
 
 /// Where a name stands with a validator.
@@ -93,7 +93,7 @@ impl Artefact for NameRecord {
                 })?,
                 binding: r.optional(5, "name-record.binding", Decoder::digest)?,
                 cause: r.optional(6, "name-record.cause", Decoder::digest)?,
-                changed: EpochNumber(r.required(7, "name-record.changed", Decoder::uint)?),
+                changed: r.required(7, "name-record.changed", epoch)?,
                 previous: r.optional(8, "name-record.previous", Decoder::digest)?,
             };
             r.rule(
@@ -156,7 +156,7 @@ impl Artefact for SignedTreeRoot {
         d.record(|r| {
             let str = Self {
                 origin: r.required(1, "signed-tree-root.origin", origin)?,
-                epoch: EpochNumber(r.required(2, "signed-tree-root.epoch", Decoder::uint)?),
+                epoch: r.required(2, "signed-tree-root.epoch", epoch)?,
                 time: PosixTime(r.required(3, "signed-tree-root.time", Decoder::uint)?),
                 previous: r.required(4, "signed-tree-root.previous", Decoder::digest)?,
                 prefix_root: r.required(5, "signed-tree-root.prefix-root", Decoder::digest)?,
@@ -173,7 +173,6 @@ impl Artefact for SignedTreeRoot {
                 (str.names == 0) == (str.prefix_root == Digest::ZERO),
                 "the prefix root is zeros exactly when there are no names",
             )?;
-            r.rule(str.epoch.0 < u64::MAX, "the last epoch number is reserved")?;
             Ok(str)
         })
     }
@@ -257,7 +256,7 @@ impl Artefact for Transition {
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         d.record(|r| {
             Ok(Self {
-                epoch: EpochNumber(r.required(1, "transition.epoch", Decoder::uint)?),
+                epoch: r.required(1, "transition.epoch", epoch)?,
                 changes: r.required(2, "transition.changes", ChangeSet::decode)?,
                 proof: r.required(3, "transition.proof", |d| {
                     d.tuple(2, "a transition proof is [kinds, values]", |d| {

@@ -3,6 +3,7 @@
 use crate::cbor::{Artefact, DecodeError, Decoder, Encoder, Malformed};
 use crate::limits;
 use crate::prefix::{PrefixProof, Terminal};
+use crate::submission::epoch;
 use crate::{Digest, EpochNumber};
 
 /// All that is needed to check offline where a name stands with one validator at one epoch.
@@ -97,7 +98,7 @@ impl Artefact for Evidence {
         d.record(|r| {
             Ok(Self {
                 extra: r.required(1, "evidence.extra", EvidenceExtra::decode)?,
-                index: EpochNumber(r.required(2, "evidence.index", Decoder::uint)?),
+                index: r.required(2, "evidence.index", epoch)?,
                 inclusion: r
                     .required(3, "evidence.inclusion", |d| d.array(limits::PROOF_HASHES, Decoder::digest))?,
                 checkpoint: r.required(4, "evidence.checkpoint", |d| d.text(limits::NOTE_BYTES))?.to_owned(),

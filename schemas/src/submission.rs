@@ -2,7 +2,7 @@
 
 use crate::cbor::{Artefact, DecodeError, Decoder, Encoder, Malformed};
 use crate::limits;
-use crate::{Digest, PluginName, PosixTime, PublicKey, Release};
+use crate::{Digest, EpochNumber, PluginName, PosixTime, PublicKey, Release};
 
 /// Who may submit under a name. Content-addressed; sequence 0 is carried by the name's first submission, whose key must
 /// be one of its keys: the first key owns the name. A later record is signed by the policy before it.
@@ -104,12 +104,16 @@ pub(crate) fn release(d: &mut Decoder<'_>) -> Result<Release, DecodeError> {
     Ok(Release(release))
 }
 
+/// An epoch that can have a log around it: one whose size is a `u64` too.
+pub(crate) fn epoch(d: &mut Decoder<'_>) -> Result<EpochNumber, DecodeError> {
+    let epoch = d.uint()?;
+    d.rule(epoch < u64::MAX, "the last epoch number is reserved")?;
+    Ok(EpochNumber(epoch))
+}
+
 /// Text of 1 to `limit` bytes without control characters.
 pub(crate) fn line(d: &mut Decoder<'_>, limit: usize) -> Result<String, DecodeError> {
-    let text = d.text(limit)?;
-    let plain = !text.is_empty() && !text.chars().any(char::is_control);
-    d.rule(plain, "a non-empty text without control characters is expected")?;
-    Ok(text.to_owned())
+    d.line(limit).map(str::to_owned)
 }
 
 pub(crate) fn label(d: &mut Decoder<'_>) -> Result<String, DecodeError> {
