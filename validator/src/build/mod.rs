@@ -1,0 +1,429 @@
+//! Building a plugin's objects from its source, by the validator's own recipe.
+//!
+//! One compiler process for each object, without a shell, with an environment of our making, in a scratch folder that
+//! holds the source tree and is gone afterwards. Nothing of the submission is ever run, its Makefile least of all. What
+//! the compiler says is kept to a limit and shows no path of this machine.
+//!
+//! **Not confined yet**: the compiler runs with the rights of the caller. A source can name a file outside its tree
+//! (`#include` through a macro, `.incbin`) and read a part of it back through a diagnostic or the object; it can use
+//! memory up to what the machine has for as long as the time limit allows. Includes that say so plainly are refused
+//! here, since that is cheap; the rest is for a sandbox around [`build`], and until then a recipe says
+//! `confined: false`.
+
+mod process;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::manifest::source_of;
+use crate::source::SourceTree;
+use process::{Ended, Run, run};
+
+/// How a validator builds: data, so that it can be written down and compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// The platform whose pluglets these are, e.g. `pquic`.
+    pub platform: String,
+    /// The compiler, a path or a name to be found in `/usr/bin` and `/bin`.
+    pub compiler: PathBuf,
+    /// Arguments before `-c SOURCE -o OBJECT`. The compiler runs in the root of the source tree.
+    pub flags: Vec<String>,
+    /// Wall time for one object. Default 20 s.
+    pub time_limit: Duration,
+    /// Wall time for all objects of one build. Default 300 s.
+    pub total_time_limit: Duration,
+    /// Most bytes kept of what the compiler says about one object. Default 16 KiB.
+    pub words_bytes: usize,
+    /// Most bytes of one object. Default 1 MiB.
+    pub object_bytes: u64,
+}
+
+impl Recipe {
+    /// The recipe for PQUIC's pluglets: Debian's clang for BPF, with the headers of this machine's libc.
+    ///
+    /// No debug information, since that would hold the scratch folder's name. `-Werror=date-time` refuses what could
+    /// never be reproduced; `-D__x86_64__` because libc's headers want an architecture and BPF is none they know.
+    pub fn pquic() -> Self {
+        let headers = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
+        let flags = [
+            "-target",
+            "bpf",
+            "-O2",
+            "-fintegrated-cc1",
+            "-fno-crash-diagnostics",
+            "-fno-color-diagnostics",
+            "-Werror=date-time",
+            "-DDISABLE_PROTOOP_PRINTF",
+            "-D__x86_64__",
+            "-idirafter",
+            &headers,
+            "-I.",
+        ];
+        Self {
+            platform: "pquic".to_owned(),
+            compiler: "clang".into(),
+            flags: flags.map(str::to_owned).to_vec(),
+            time_limit: Duration::from_secs(20),
+            total_time_limit: Duration::from_secs(300),
+            words_bytes: 16 << 10,
+            object_bytes: 1 << 20,
+        }
+    }
+}
+
+/// What objects were built with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildEnvironment {
+    /// The first line of `COMPILER --version`.
+    pub compiler: String,
+    /// The recipe's flags.
+    pub flags: Vec<String>,
+    /// The recipe's platform.
+    pub platform: String,
+    /// Whether the compiler ran in a sandbox.
+    pub confined: bool,
+}
+
+/// The result of one build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Every object asked for, by its name.
+    pub objects: BTreeMap<String, Vec<u8>>,
+    /// What they were built with.
+    pub environment: BuildEnvironment,
+}
+
+/// Why there are no objects. `words` is what the compiler said, cut to the recipe's limit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildFailure {
+    /// The validator's own fault: no scratch folder, no room in it.
+    #[error("the scratch folder fails: {0}")]
+    Scratch(String),
+    /// The validator's own fault: the compiler cannot be started.
+    #[error("the compiler {compiler} cannot be run: {cause}")]
+    NoCompiler {
+        /// As the recipe has it.
+        compiler: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// The object's source is not in the tree.
+    #[error("{object}: there is no {path} in the source tree")]
+    NoSource {
+        /// The object.
+        object: String,
+        /// Where its source should be.
+        path: String,
+    },
+    /// An include of an absolute path, or of one that leaves the tree.
+    #[error("{path}, line {line}: includes a file outside the source tree")]
+    OutsideInclude {
+        /// The file of the tree.
+        path: String,
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// The compiler refused.
+    #[error("{object}: the compiler says\n{words}")]
+    Refused {
+        /// The object.
+        object: String,
+        /// What the compiler said.
+        words: String,
+    },
+    /// The compiler was ended by a signal, its own or another's.
+    #[error("{object}: the compiler ended by signal {signal}\n{words}")]
+    Killed {
+        /// The object.
+        object: String,
+        /// The signal's number.
+        signal: i32,
+        /// What the compiler said.
+        words: String,
+    },
+    /// Over the time limit, and stopped.
+    #[error("{object}: not compiled within {limit:?}")]
+    TimedOut {
+        /// The object.
+        object: String,
+        /// What it had: the time for one object, or what was left of the time for all.
+        limit: Duration,
+    },
+    /// The compiler was content and wrote nothing, or an empty file.
+    #[error("{object}: the compiler wrote no object\n{words}")]
+    NoObject {
+        /// The object.
+        object: String,
+        /// What the compiler said.
+        words: String,
+    },
+    /// The object is larger than the recipe allows.
+    #[error("{object}: the object has {size} bytes, the limit is {limit}")]
+    ObjectTooLarge {
+        /// The object.
+        object: String,
+        /// What it has.
+        size: u64,
+        /// What it may have.
+        limit: u64,
+    },
+}
+
+impl BuildFailure {
+    /// The object it is about, if about one.
+    pub fn object(&self) -> Option<&str> {
+        match self {
+            Self::Scratch(_) | Self::NoCompiler { .. } | Self::OutsideInclude { .. } => None,
+            Self::NoSource { object, .. }
+            | Self::Refused { object, .. }
+            | Self::Killed { object, .. }
+            | Self::TimedOut { object, .. }
+            | Self::NoObject { object, .. }
+            | Self::ObjectTooLarge { object, .. } => Some(object),
+        }
+    }
+}
+
+/// Circumstances that must not matter to the objects: builds are repeated in another set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Circumstances {
+    /// Coordinated universal time, plain locale.
+    Plain,
+    /// A time zone far off, another locale, a scratch folder of another depth and name.
+    Other,
+}
+
+/// Builds `objects` (paths relative to `folder` of the tree, ending in `.o`) from the C files beside them.
+///
+/// # Errors
+/// [`BuildFailure`], of the first object in their order that fails.
+pub fn build(
+    tree: &SourceTree,
+    folder: &str,
+    objects: &BTreeSet<&str>,
+    recipe: &Recipe,
+    circumstances: Circumstances,
+) -> Result<Built, BuildFailure> {
+    let sources = find_sources(tree, folder, objects)?;
+    refuse_outside_includes(tree)?;
+    let scratch =
+        Scratch::create(tree, circumstances).map_err(|cause| BuildFailure::Scratch(cause.to_string()))?;
+    let environment = BuildEnvironment {
+        compiler: compiler_version(&scratch, recipe)?,
+        flags: recipe.flags.clone(),
+        platform: recipe.platform.clone(),
+        confined: false,
+    };
+    let deadline = Instant::now() + recipe.total_time_limit;
+    let mut built = BTreeMap::new();
+    for (object, source) in sources {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let bytes = compile(&scratch, object, &source, recipe, recipe.time_limit.min(left))?;
+        built.insert(object.to_owned(), bytes);
+    }
+    Ok(Built { objects: built, environment })
+}
+
+fn find_sources<'a>(
+    tree: &SourceTree,
+    folder: &str,
+    objects: &BTreeSet<&'a str>,
+) -> Result<Vec<(&'a str, String)>, BuildFailure> {
+    let mut sources = Vec::new();
+    for object in objects {
+        let source = source_of(object);
+        let path = if folder.is_empty() { source } else { format!("{folder}/{source}") };
+        if tree.get(&path).is_none() {
+            return Err(BuildFailure::NoSource { object: (*object).to_owned(), path });
+        }
+        sources.push((*object, path));
+    }
+    Ok(sources)
+}
+
+/// Refuses `#include` and its kin where they plainly name a file outside the tree. Not a barrier: a macro, a line
+/// continuation or a comment in the right place hides it.
+fn refuse_outside_includes(tree: &SourceTree) -> Result<(), BuildFailure> {
+    for (path, content) in tree.files() {
+        for (i, line) in content.split(|b| *b == b'\n').enumerate() {
+            let Some(target) = include_target(line) else { continue };
+            let depth = path.split('/').count() - 1;
+            if target.starts_with(b"/") || climbs_out(target, depth) {
+                return Err(BuildFailure::OutsideInclude { path: path.to_owned(), line: i + 1 });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `x.h` of `#include "x.h"`, and likewise for `include_next`, `import` and `embed`, with quotes or angle brackets.
+fn include_target(line: &[u8]) -> Option<&[u8]> {
+    let directive = line.trim_ascii_start().strip_prefix(b"#")?.trim_ascii_start();
+    let words: [&[u8]; 4] = [b"include_next", b"include", b"import", b"embed"];
+    let rest = words.iter().find_map(|word| directive.strip_prefix(*word))?.trim_ascii_start();
+    let end = match rest.first()? {
+        b'"' => b'"',
+        b'<' => b'>',
+        _ => return None,
+    };
+    rest[1..].split(|b| *b == end).next()
+}
+
+/// Whether a path with `..` in it leaves the root when taken from `depth` folders below it.
+fn climbs_out(path: &[u8], depth: usize) -> bool {
+    let mut depth = depth as i64;
+    for component in path.split(|b| *b == b'/') {
+        match component {
+            b".." => depth -= 1,
+            b"." | b"" => {}
+            _ => depth += 1,
+        }
+        if depth < 0 {
+            return true;
+        }
+    }
+    false
+}
+
+/// A temporary folder with the source tree in one part and the compiler's outputs in another.
+struct Scratch {
+    tree: PathBuf,
+    output: PathBuf,
+    circumstances: Circumstances,
+    /// Removes all of it.
+    _folder: tempfile::TempDir,
+}
+
+impl Scratch {
+    fn create(tree: &SourceTree, circumstances: Circumstances) -> std::io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("pds-build-").tempdir()?;
+        let root = folder.path().canonicalize()?;
+        let root = match circumstances {
+            Circumstances::Plain => root,
+            Circumstances::Other => root.join("another/place"),
+        };
+        let (source, output) = (root.join("tree"), root.join("output"));
+        std::fs::create_dir_all(&source)?;
+        std::fs::create_dir_all(&output)?;
+        for (path, content) in tree.files() {
+            let path = source.join(path);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            std::fs::write(path, content)?;
+        }
+        Ok(Self { tree: source, output, circumstances, _folder: folder })
+    }
+
+    fn run(&self, recipe: &Recipe, arguments: &[OsString], limit: Duration) -> Result<Run, BuildFailure> {
+        let (zone, locale) = match self.circumstances {
+            Circumstances::Plain => ("UTC", "C"),
+            Circumstances::Other => ("<+14>-14", "C.UTF-8"),
+        };
+        let output = self.output.as_os_str();
+        let environment: [(&str, &std::ffi::OsStr); 5] = [
+            ("PATH", "/usr/bin:/bin".as_ref()),
+            ("LC_ALL", locale.as_ref()),
+            ("TZ", zone.as_ref()),
+            ("HOME", output),
+            ("TMPDIR", output),
+        ];
+        let compiler = find(&recipe.compiler);
+        let mut run = run(&compiler, arguments, &environment, &self.tree, limit, recipe.words_bytes)
+            .map_err(|cause| {
+                let compiler = recipe.compiler.display().to_string();
+                BuildFailure::NoCompiler { compiler, cause: cause.to_string() }
+            })?;
+        run.words = self.without_paths(&run.words);
+        Ok(run)
+    }
+
+    /// The compiler's words without the scratch folder, and without characters that could confuse a terminal.
+    fn without_paths(&self, words: &str) -> String {
+        let words = words.replace(&format!("{}/", self.tree.display()), "");
+        let words = words.replace(&self.tree.display().to_string(), ".");
+        let words = words.replace(&self.output.display().to_string(), "<output>");
+        words.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    }
+}
+
+/// A bare name is looked for in our own search path, not in the caller's.
+fn find(compiler: &Path) -> PathBuf {
+    if compiler.components().count() > 1 {
+        return compiler.to_owned();
+    }
+    let candidates = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(compiler));
+    candidates.iter().find(|path| path.is_file()).unwrap_or(&candidates[0]).clone()
+}
+
+fn compiler_version(scratch: &Scratch, recipe: &Recipe) -> Result<String, BuildFailure> {
+    let run = scratch.run(recipe, &["--version".into()], recipe.time_limit)?;
+    match (run.ended, run.words.lines().next()) {
+        (Ended::Status(0), Some(line)) => Ok(line.to_owned()),
+        _ => {
+            let compiler = recipe.compiler.display().to_string();
+            Err(BuildFailure::NoCompiler { compiler, cause: "it does not tell its version".to_owned() })
+        }
+    }
+}
+
+fn compile(
+    scratch: &Scratch,
+    object: &str,
+    source: &str,
+    recipe: &Recipe,
+    limit: Duration,
+) -> Result<Vec<u8>, BuildFailure> {
+    let output = scratch.output.join("object.o");
+    let mut arguments: Vec<OsString> = recipe.flags.iter().map(OsString::from).collect();
+    // "./" so that no name can be taken for an option.
+    arguments.extend(["-c".into(), format!("./{source}").into(), "-o".into(), output.clone().into()]);
+    let Run { ended, words } = scratch.run(recipe, &arguments, limit)?;
+    let object = object.to_owned();
+    match ended {
+        Ended::Status(0) => {}
+        Ended::Status(_) => return Err(BuildFailure::Refused { object, words }),
+        Ended::Signal(signal) => return Err(BuildFailure::Killed { object, signal, words }),
+        Ended::TimedOut => return Err(BuildFailure::TimedOut { object, limit }),
+    }
+    let size = match std::fs::symlink_metadata(&output) {
+        Ok(metadata) if metadata.is_file() && metadata.len() > 0 => metadata.len(),
+        _ => return Err(BuildFailure::NoObject { object, words }),
+    };
+    if size > recipe.object_bytes {
+        return Err(BuildFailure::ObjectTooLarge { object, size, limit: recipe.object_bytes });
+    }
+    let scratch = |cause: std::io::Error| BuildFailure::Scratch(cause.to_string());
+    let bytes = std::fs::read(&output).map_err(scratch)?;
+    // The next object must not be mistaken for this one.
+    std::fs::remove_file(&output).map_err(scratch)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn includes_that_leave_the_tree_are_refused() {
+        let check = |path: &str, content: &str, expect: Option<usize>| {
+            let mut tree = SourceTree::default();
+            tree.insert(path, content.into()).unwrap();
+            let expect = match expect {
+                Some(line) => Err(BuildFailure::OutsideInclude { path: path.to_owned(), line }),
+                None => Ok(()),
+            };
+            assert_eq!(refuse_outside_includes(&tree), expect, "{path}: {content}");
+        };
+        check("a.c", "#include \"/etc/shadow\"", Some(1));
+        check("a.c", "int x;\n  #  include </etc/shadow>\n", Some(2));
+        check("a.c", "#include_next \"/etc/shadow\"", Some(1));
+        check("a.c", "#embed \"/etc/shadow\"", Some(1));
+        check("a.c", "#include \"../x.h\"", Some(1));
+        check("p/a.c", "#include \"b/../../../x.h\"", Some(1));
+        check("p/a.c", "#include \"../x.h\"", None);
+        check("a.c", "#include \"x.h\"\n#include <sys/socket.h>\n// see /etc/shadow", None);
+    }
+}

@@ -1,0 +1,433 @@
+//! The property `structure`: an object is bytecode that uBPF will run as it was written.
+//!
+//! Pure: bytes in, a report or the reason of refusal out; no panic and no unbounded allocation on any bytes. It covers
+//! what PQUIC's uBPF (repository p-quic/ubpf) loads without a word and then runs as something else: jumps and counts
+//! that overflow when it inserts its memory checks, local calls it takes for helper numbers, execution past the end.
+//!
+//! The rules follow that loader: execution begins at the first instruction; a call is resolved by the name of an
+//! undefined symbol; a data reference is replaced by a private copy of the C string at its symbol, so only read-only
+//! data can be meant, and its addend is lost, which is reported. A pluglet gets one argument, the connection, in r1; r10
+//! points above a frame of 2,048 bytes.
+//!
+//! Not here: whether loops end, whether pointers are good (memory accesses through registers other than r10), what
+//! helpers take and do. Those are properties of their own.
+
+mod elf;
+mod flow;
+mod insn;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use elf::ElfError;
+pub(crate) use elf::section_at;
+pub use insn::InsnError;
+
+use elf::{Object, Relocation, Symbol};
+use insn::{Insn, Kind, Slot};
+
+/// What uBPF can take. The defaults are PQUIC's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StructureLimits {
+    /// Most bytes of an object. Default 1 MiB less one: PQUIC reads no more.
+    pub object_bytes: usize,
+    /// Most sections. Default 32.
+    pub sections: usize,
+    /// Most instruction slots once memory checks are inserted. Default 65,535: uBPF counts in 16 bits.
+    pub checked_slots: usize,
+    /// Most loads and stores that get a memory check. Default 2,048.
+    pub checked_accesses: usize,
+    /// Slots that one memory check takes. Default 20.
+    pub slots_per_check: usize,
+    /// Bytes below the frame pointer. Default 2,048.
+    pub stack_bytes: i16,
+}
+
+impl Default for StructureLimits {
+    fn default() -> Self {
+        Self {
+            object_bytes: (1 << 20) - 1,
+            sections: 32,
+            checked_slots: 65_535,
+            checked_accesses: 2_048,
+            slots_per_check: 20,
+            stack_bytes: 2_048,
+        }
+    }
+}
+
+/// What a well-formed object holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StructureReport {
+    /// Name of the function at the first instruction, where execution begins.
+    pub entry: String,
+    /// Instruction slots as they stand in the object; a 64-bit load takes two.
+    pub instructions: u32,
+    /// Instruction slots once uBPF has inserted its memory checks.
+    pub checked_instructions: u32,
+    /// Bytes of stack addressed directly from the frame pointer.
+    pub stack_bytes: u16,
+    /// Helpers called, by name.
+    pub helpers: BTreeSet<String>,
+    /// What is allowed, and still worth a look; in order of instruction.
+    pub warnings: Vec<Finding>,
+}
+
+/// Something odd that is no reason to refuse. Indices count instruction slots from 0.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Finding {
+    /// uBPF ignores the addend of a data reference and takes the data at the symbol itself.
+    #[error(
+        "instruction {index}: addend {addend} to {symbol} is ignored by the loader, which takes other data"
+    )]
+    AddendIgnored {
+        /// The load.
+        index: usize,
+        /// The symbol or section.
+        symbol: String,
+        /// Bytes from the symbol to what was meant.
+        addend: i64,
+    },
+    /// uBPF copies data up to its first zero byte, and there is none before the section ends.
+    #[error(
+        "instruction {index}: the data at {symbol} is not ended by a zero byte, which the loader relies on"
+    )]
+    Unterminated {
+        /// The load.
+        index: usize,
+        /// The symbol or section.
+        symbol: String,
+    },
+    /// Instructions that no path from the entry reaches.
+    #[error("{count} instructions are never reached, the first is {first}")]
+    Unreachable {
+        /// The first.
+        first: usize,
+        /// How many slots in all.
+        count: usize,
+    },
+    /// A section whose contents need relocations, which uBPF does not do there.
+    #[error("section {section} needs relocations that the loader does not do")]
+    Unrelocated {
+        /// The section.
+        section: String,
+    },
+}
+
+/// Why an object is refused. Indices count instruction slots from 0.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StructureError {
+    /// Not a BPF object, or not one that can be looked into.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// No global function begins at the first instruction.
+    #[error("no global function begins at the first instruction, where execution begins")]
+    NoEntry,
+    /// An instruction that is wrong by itself.
+    #[error("instruction {index}: {cause}")]
+    Insn {
+        /// The instruction.
+        index: usize,
+        /// What is wrong.
+        cause: InsnError,
+    },
+    /// A jump to outside the code.
+    #[error("instruction {index}: jump to {target}, outside the code")]
+    JumpOutside {
+        /// The jump.
+        index: usize,
+        /// Where to.
+        target: i64,
+    },
+    /// A jump between the two slots of a 64-bit load.
+    #[error("instruction {index}: jump to {target}, the middle of a 64-bit load")]
+    JumpIntoLoad {
+        /// The jump.
+        index: usize,
+        /// Where to.
+        target: usize,
+    },
+    /// A jump to itself, which uBPF refuses as an endless loop.
+    #[error("instruction {index}: jump to itself")]
+    JumpToItself {
+        /// The jump.
+        index: usize,
+    },
+    /// The last instruction neither exits nor jumps away.
+    #[error("instruction {index} is the last one, and execution can go on after it")]
+    FallsOffTheEnd {
+        /// The last instruction.
+        index: usize,
+    },
+    /// An instruction can be reached from which no path leads to an exit.
+    #[error("instruction {index}: once here, no path leads to an exit")]
+    Endless {
+        /// The first of them.
+        index: usize,
+    },
+    /// A register is read that is not set on every path there.
+    #[error("instruction {index}: r{register} is read, and not set on every path")]
+    Uninitialised {
+        /// The instruction.
+        index: usize,
+        /// The register.
+        register: u8,
+    },
+    /// A direct access above, astride or too far below the frame pointer.
+    #[error("instruction {index}: {size} bytes at r10{offset:+} are not within the frame")]
+    OutsideFrame {
+        /// The access.
+        index: usize,
+        /// Its offset from r10.
+        offset: i16,
+        /// Its bytes.
+        size: u8,
+    },
+    /// A call into the object itself; uBPF would take its target for a helper's number.
+    #[error("instruction {index}: call of a function in the object ({target}); it has to be inlined")]
+    LocalCall {
+        /// The call.
+        index: usize,
+        /// The function, or `-` when only its place is known.
+        target: String,
+    },
+    /// A call of a helper by number: which one that is depends on who loads it.
+    #[error("instruction {index}: call of helper number {number}; helpers are called by name")]
+    NumberedCall {
+        /// The call.
+        index: usize,
+        /// The number.
+        number: i32,
+    },
+    /// A relocation that is neither of a helper call nor of a 64-bit load, or at the wrong place, or doubled.
+    #[error("the relocation of type {kind} at byte {offset} does not fit what is there")]
+    Relocation {
+        /// Byte in the code.
+        offset: u64,
+        /// R_BPF type.
+        kind: u32,
+    },
+    /// A helper whose name no C function has.
+    #[error("instruction {index}: the helper has no proper name")]
+    HelperName {
+        /// The call.
+        index: usize,
+    },
+    /// A reference to data that the object does not hold: undefined, common, absolute, or past its section's end.
+    #[error("instruction {index}: the data {symbol:?} is not in the object")]
+    NoData {
+        /// The load.
+        index: usize,
+        /// The symbol.
+        symbol: String,
+    },
+    /// A reference to something other than read-only data: a variable would be a fresh copy in every pluglet.
+    #[error("instruction {index}: {symbol:?} in section {section} is not read-only data")]
+    NotReadOnly {
+        /// The load.
+        index: usize,
+        /// The symbol.
+        symbol: String,
+        /// Where it lies.
+        section: String,
+    },
+    /// More checked loads and stores than uBPF has room for.
+    #[error("{found} loads and stores need a check, the limit is {limit}")]
+    TooManyAccesses {
+        /// What there is.
+        found: usize,
+        /// What may be.
+        limit: usize,
+    },
+    /// More slots than uBPF can count, once its checks are in.
+    #[error("with memory checks the code has {found} instructions, the limit is {limit}")]
+    TooManyInstructions {
+        /// What there would be.
+        found: usize,
+        /// What may be.
+        limit: usize,
+    },
+    /// A jump over so many memory checks that uBPF's 16-bit displacement overflows.
+    #[error(
+        "instruction {index}: with memory checks the jump is {displacement} long, more than 16 bits hold"
+    )]
+    JumpOverflow {
+        /// The jump.
+        index: usize,
+        /// What it would be.
+        displacement: i64,
+    },
+}
+
+/// The instructions of an object by slot; `None` in the second slot of a 64-bit load.
+type Program = Vec<Option<Insn>>;
+
+/// Checks the structure of one object.
+///
+/// # Errors
+/// [`StructureError`], the first found.
+pub fn verify(object: &[u8], limits: &StructureLimits) -> Result<StructureReport, StructureError> {
+    let object = Object::parse(object, limits)?;
+    let entry = entry(&object)?;
+    let slots: Vec<Slot> = object
+        .code()
+        .chunks_exact(8)
+        .map(|bytes| Slot::decode(bytes.try_into().expect("chunks of 8")))
+        .collect();
+    let program = decode(&slots)?;
+    let mut warnings = Vec::new();
+    let helpers = resolve(&object, &slots, &program, &mut warnings)?;
+    let stack_bytes = check_frame(&program, limits)?;
+    let checked_instructions = flow::check_jumps(&program, limits)?;
+    warnings.extend(flow::check_paths(&program)?);
+    let unrelocated = object.unrelocated_sections();
+    warnings.extend(unrelocated.map(|section| Finding::Unrelocated { section: section.to_owned() }));
+    let instructions = u32::try_from(slots.len()).expect("an object is smaller than 4 GiB");
+    Ok(StructureReport { entry, instructions, checked_instructions, stack_bytes, helpers, warnings })
+}
+
+/// The global function at the first instruction.
+fn entry(object: &Object<'_>) -> Result<String, StructureError> {
+    const GLOBAL_FUNCTION: u8 = 1 << 4 | 2;
+    let is_entry = |symbol: &&Symbol<'_>| {
+        symbol.info == GLOBAL_FUNCTION && usize::from(symbol.section) == object.text && symbol.value == 0
+    };
+    let entry = object.symbols.iter().find(is_entry).ok_or(StructureError::NoEntry)?;
+    if is_c_name(entry.name) { Ok(entry.name.to_owned()) } else { Err(StructureError::NoEntry) }
+}
+
+/// `[A-Za-z_][A-Za-z0-9_]*` of at most 128 bytes.
+fn is_c_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    name.len() <= 128
+        && name.bytes().all(plain)
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && !name.is_empty()
+}
+
+fn decode(slots: &[Slot]) -> Result<Program, StructureError> {
+    let mut program = Vec::with_capacity(slots.len());
+    while program.len() < slots.len() {
+        let index = program.len();
+        let insn = insn::check(slots[index]).map_err(|cause| StructureError::Insn { index, cause })?;
+        program.push(Some(insn));
+        if insn.kind == Kind::LoadImm64 {
+            if !slots.get(index + 1).is_some_and(|second| insn::is_second_slot(*second)) {
+                return Err(StructureError::Insn { index, cause: InsnError::HalfLoad });
+            }
+            program.push(None);
+        }
+    }
+    Ok(program)
+}
+
+/// Checks every relocation and call; gives the helpers.
+fn resolve(
+    object: &Object<'_>,
+    slots: &[Slot],
+    program: &Program,
+    warnings: &mut Vec<Finding>,
+) -> Result<BTreeSet<String>, StructureError> {
+    let mut by_index: BTreeMap<usize, &Relocation> = BTreeMap::new();
+    for relocation in &object.relocations {
+        let misfit = || StructureError::Relocation { offset: relocation.offset, kind: relocation.kind };
+        let index = usize::try_from(relocation.offset / 8).map_err(|_| misfit())?;
+        let doubled = by_index.insert(index, relocation).is_some();
+        if relocation.offset % 8 != 0 || index >= slots.len() || doubled {
+            return Err(misfit());
+        }
+    }
+    let mut helpers = BTreeSet::new();
+    for (index, slot) in slots.iter().enumerate() {
+        let kind = program[index].map(|insn| insn.kind);
+        match (kind, by_index.get(&index)) {
+            (Some(Kind::Call), relocation) => {
+                helpers.insert(resolve_call(object, index, *slot, relocation.copied())?);
+            }
+            (Some(Kind::LoadImm64), Some(relocation)) => {
+                let addend = i64::from(slots[index + 1].imm) << 32 | i64::from(slot.imm as u32);
+                resolve_data(object, index, addend, relocation, warnings)?;
+            }
+            (_, Some(relocation)) => {
+                return Err(StructureError::Relocation { offset: relocation.offset, kind: relocation.kind });
+            }
+            (_, None) => {}
+        }
+    }
+    Ok(helpers)
+}
+
+/// The helper's name. LLVM marks a call of any symbol as local (`src` 1); only the relocation tells.
+fn resolve_call(
+    object: &Object<'_>,
+    index: usize,
+    slot: Slot,
+    relocation: Option<&Relocation>,
+) -> Result<String, StructureError> {
+    const R_BPF_64_32: u32 = 10;
+    const UNDEFINED: u16 = 0;
+    let Some(relocation) = relocation else {
+        return Err(match slot.src {
+            0 => StructureError::NumberedCall { index, number: slot.imm },
+            _ => StructureError::LocalCall { index, target: "-".to_owned() },
+        });
+    };
+    if relocation.kind != R_BPF_64_32 {
+        return Err(StructureError::Relocation { offset: relocation.offset, kind: relocation.kind });
+    }
+    let symbol = &object.symbols[relocation.symbol];
+    if symbol.section != UNDEFINED {
+        return Err(StructureError::LocalCall { index, target: symbol.name.to_owned() });
+    }
+    if is_c_name(symbol.name) {
+        Ok(symbol.name.to_owned())
+    } else {
+        Err(StructureError::HelperName { index })
+    }
+}
+
+fn resolve_data(
+    object: &Object<'_>,
+    index: usize,
+    addend: i64,
+    relocation: &Relocation,
+    warnings: &mut Vec<Finding>,
+) -> Result<(), StructureError> {
+    const R_BPF_64_64: u32 = 1;
+    if relocation.kind != R_BPF_64_64 {
+        return Err(StructureError::Relocation { offset: relocation.offset, kind: relocation.kind });
+    }
+    let symbol = &object.symbols[relocation.symbol];
+    // Index 0 is "undefined"; common and absolute are numbers no object within the limits has sections for.
+    let section = object.sections.get(usize::from(symbol.section)).filter(|_| symbol.section != 0);
+    let name = || match (symbol.name, section) {
+        ("", Some(section)) => section.name.to_owned(),
+        (name, _) => name.to_owned(),
+    };
+    let section = section.ok_or_else(|| StructureError::NoData { index, symbol: name() })?;
+    if !section.is_read_only_data() {
+        return Err(StructureError::NotReadOnly { index, symbol: name(), section: section.name.to_owned() });
+    }
+    let start = usize::try_from(symbol.value).ok().filter(|start| *start < section.data.len());
+    let start = start.ok_or_else(|| StructureError::NoData { index, symbol: name() })?;
+    if addend != 0 {
+        warnings.push(Finding::AddendIgnored { index, symbol: name(), addend });
+    }
+    if !section.data[start..].contains(&0) {
+        warnings.push(Finding::Unterminated { index, symbol: name() });
+    }
+    Ok(())
+}
+
+/// Direct accesses lie within the frame; gives how much of it they use.
+fn check_frame(program: &Program, limits: &StructureLimits) -> Result<u16, StructureError> {
+    let mut deepest = 0;
+    for (index, insn) in program.iter().enumerate() {
+        let Some(Insn { access: Some((10, size)), offset, .. }) = *insn else { continue };
+        let end = i32::from(offset) + i32::from(size);
+        if end > 0 || i32::from(offset) < -i32::from(limits.stack_bytes) {
+            return Err(StructureError::OutsideFrame { index, offset, size });
+        }
+        deepest = deepest.max(offset.unsigned_abs());
+    }
+    Ok(deepest)
+}
