@@ -1,5 +1,7 @@
 //! Checkpoints and cosignatures: the examples of the C2SP texts, merging, and what is refused.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use pds_core::checkpoint::{Checkpoint, CheckpointError, Merge, SignedCheckpoint};
 use pds_core::cosignature::{self, Cosigner, Freshness, MAX_TIME, Window};
 use pds_core::note::{

@@ -1,5 +1,7 @@
 //! Signed notes and verifier keys: the example of C2SP signed-note, `signed_note` as an oracle, and what is refused.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use pds_core::cosignature::Cosigner;
 use pds_core::note::{
     KeyId, KeyName, KeyNameError, KeyType, MAX_NOTE_BYTES, MAX_SIGNATURES, Note, NoteError, NoteSigner,

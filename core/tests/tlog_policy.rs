@@ -1,5 +1,7 @@
 //! Trust policies: the example of C2SP tlog-policy, quorums against brute force, evaluation, and what is refused.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use pds_core::checkpoint::Checkpoint;
 use pds_core::cosignature::{Cosigner, Window};
 use pds_core::note::{KeyName, KeyType, Note, NoteError, NoteSigner, SignatureLine};

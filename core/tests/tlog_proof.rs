@@ -1,5 +1,7 @@
 //! The text form of offline proofs: shaped as in C2SP tlog-proof, and refused in any other form.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pds_core::checkpoint::{Checkpoint, CheckpointError};
