@@ -3,6 +3,8 @@
 //! Looked for in `PDS_MERKLE_VECTORS`, else in `shared/vectors` beside the workspace; skipped, and said so, where they
 //! are not. `log.rs` carries known values of its own.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::path::PathBuf;
 
 use base64::Engine as _;

@@ -1,5 +1,7 @@
 //! Tiles and bundles: the examples of C2SP tlog-tiles, `tlog_tiles` as an oracle, and paths that must be refused.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use pds_core::hash::leaf_hash;
 use pds_core::log::tile::{
     EntriesAddress, FULL_WIDTH, MAX_INDEX, TileAddress, TileError, decode_entries, decode_tile,

@@ -11,7 +11,7 @@ use pds_schemas::{Digest, EpochNumber};
 
 use super::draft::Draft;
 use super::hash::leaf_hash;
-use super::id::{EpochTooLarge, PageId, page_epoch};
+use super::id::{EpochTooLarge, LEVELS, PageId, page_epoch};
 use super::page::{Leaf, Subtree};
 use super::shape::{Node, level};
 use super::source::{PageSource, ReadError};
@@ -100,22 +100,22 @@ impl PrefixTree {
             proof.untouched(&self.root());
             return Ok(Applied { tree: self.clone(), pages: Vec::new(), proof: proof.finish() });
         }
-        let mut writer = Writer { source, epoch: number, pages: Vec::new(), proof };
+        let mut writer = Writer { source, epoch: number, levels: Vec::new(), proof };
         let id = PageId::root(number);
         let top = match &self.top {
             Some(top) => writer.rewrite(&PageId::root(top.epoch), top, id, updates)?,
             None => writer.write(id, &mut Draft::empty(), updates)?,
         };
-        let Writer { mut pages, proof, .. } = writer;
-        pages.sort_unstable_by_key(|(id, _)| *id);
-        Ok(Applied { tree: Self { top: Some(Arc::new(top)) }, pages, proof: proof.finish() })
+        let pages = writer.levels.into_iter().flatten().collect();
+        Ok(Applied { tree: Self { top: Some(Arc::new(top)) }, pages, proof: writer.proof.finish() })
     }
 }
 
 struct Writer<'a, S> {
     source: &'a S,
     epoch: u32,
-    pages: Vec<(PageId, Vec<u8>)>,
+    /// Pages of each depth from the root's, which the descent finishes in the order of their prefixes.
+    levels: Vec<Vec<(PageId, Vec<u8>)>>,
     proof: ProofWriter,
 }
 
@@ -144,7 +144,11 @@ impl<S: PageSource> Writer<'_, S> {
 
     fn finish(&mut self, id: PageId, draft: &mut Draft, hash: Digest) -> Subtree {
         let page = draft.finish();
-        self.pages.push((id, page.encode()));
+        let level = usize::from(id.depth() / LEVELS);
+        if self.levels.len() <= level {
+            self.levels.resize_with(level + 1, Vec::new);
+        }
+        self.levels[level].push((id, page.encode()));
         Subtree { hash, epoch: self.epoch, page: OnceLock::from(Arc::new(page)) }
     }
 

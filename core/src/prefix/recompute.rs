@@ -2,6 +2,10 @@
 //!
 //! Pure. Proves that what is stored is whole: every page is the one that its parent names, none is missing, none is left
 //! over, and together they give the epoch's root. Pages of earlier epochs are not looked at; they had their own turn.
+//!
+//! No hash covers the epoch by which a page names another one. A wrong one among this epoch's pages shows here; one that
+//! names a page of an earlier epoch shows as a page gone or corrupt when it is read, so who has the bytes that were
+//! written compares them as well.
 
 use std::collections::VecDeque;
 
