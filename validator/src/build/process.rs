@@ -25,7 +25,7 @@ pub(super) enum Ended {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub ended: Ended,
-    /// Standard output and error as they came, cut to the limit; a last line says so.
+    /// Standard output and error as they came, cut to whole lines within the limit; a last line says so.
     pub words: String,
 }
 
@@ -130,10 +130,14 @@ impl Heard {
     fn words(self) -> String {
         let _ = self.closed.recv_timeout(Duration::from_secs(1));
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut words = String::from_utf8_lossy(&kept.0).into_owned();
-        if kept.1 > 0 {
-            words.push_str(&format!("\n({} more bytes were cut)", kept.1));
+        let (bytes, dropped) = (&kept.0, kept.1);
+        if dropped == 0 {
+            return String::from_utf8_lossy(bytes).into_owned();
         }
+        // Whole lines only, so that nothing a caller looks for in them is cut in two.
+        let end = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let mut words = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        words.push_str(&format!("({} more bytes were cut)", dropped + (bytes.len() - end) as u64));
         words
     }
 }
@@ -167,9 +171,9 @@ mod tests {
     #[test]
     fn run_drains_what_it_does_not_keep() {
         // More than a pipe holds, so an undrained writer would hang until the limit.
-        let run = sh("head -c 1000000 /dev/zero | tr '\\0' x", LONG, 10);
+        let run = sh("echo one; head -c 1000000 /dev/zero | tr '\\0' x", LONG, 10);
         assert_eq!(run.ended, Ended::Status(0));
-        assert_eq!(run.words, format!("{}\n(999990 more bytes were cut)", "x".repeat(10)));
+        assert_eq!(run.words, "one\n(1000000 more bytes were cut)");
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(super) struct Symbol<'a> {
     pub info: u8,
     pub section: u16,
     pub value: u64,
+    pub size: u64,
 }
 
 pub(super) struct Relocation {
@@ -114,11 +115,17 @@ const SHT_REL: u32 = 9;
 const SHF_WRITE: u64 = 1;
 const SHF_ALLOC: u64 = 2;
 const SHF_EXECINSTR: u64 = 4;
+const SHF_STRINGS: u64 = 0x20;
 
 impl Section<'_> {
     /// Bytes in the file that a running program may read and not write.
     pub fn is_read_only_data(&self) -> bool {
         self.kind == SHT_PROGBITS && self.flags & (SHF_ALLOC | SHF_WRITE | SHF_EXECINSTR) == SHF_ALLOC
+    }
+
+    /// C strings, one after the other.
+    pub fn is_strings(&self) -> bool {
+        self.flags & SHF_STRINGS != 0
     }
 }
 
@@ -139,16 +146,13 @@ impl<'a> Object<'a> {
         self.sections[self.text].data
     }
 
-    /// Sections whose contents would need relocations that uBPF does not do, for the debugger's sections aside.
-    pub fn unrelocated_sections(&self) -> impl Iterator<Item = &'a str> {
-        let target = |section: &Section<'a>| self.sections.get(section.info as usize).copied();
+    /// Read-only data whose contents would need relocations, which uBPF does for code alone.
+    pub fn unrelocated_data(&self) -> impl Iterator<Item = &'a str> {
         self.sections
             .iter()
-            .filter(|section| {
-                matches!(section.kind, SHT_REL | SHT_RELA) && section.info as usize != self.text
-            })
-            .filter_map(target)
-            .filter(|target| target.flags & SHF_ALLOC != 0 && !target.name.starts_with(".eh_frame"))
+            .filter(|section| matches!(section.kind, SHT_REL | SHT_RELA))
+            .filter_map(|section| self.sections.get(section.info as usize).copied())
+            .filter(|target| target.is_read_only_data() && target.name != ".eh_frame")
             .map(|target| target.name)
     }
 
@@ -162,7 +166,8 @@ impl<'a> Object<'a> {
         for entry in table.data.chunks_exact(24) {
             let field = Fields(entry, "a symbol");
             let name = name_at(strings.data, field.u32(0)?, "a symbol")?;
-            self.symbols.push(Symbol { name, info: entry[4], section: field.u16(6)?, value: field.u64(8)? });
+            let (section, value) = (field.u16(6)?, field.u64(8)?);
+            self.symbols.push(Symbol { name, info: entry[4], section, value, size: field.u64(16)? });
         }
         Ok(())
     }

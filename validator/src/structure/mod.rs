@@ -87,15 +87,17 @@ pub enum Finding {
         /// Bytes from the symbol to what was meant.
         addend: i64,
     },
-    /// uBPF copies data up to its first zero byte, and there is none before the section ends.
+    /// uBPF copies data up to its first zero byte; the data goes on after it.
     #[error(
-        "instruction {index}: the data at {symbol} is not ended by a zero byte, which the loader relies on"
+        "instruction {index}: the loader copies {copied} bytes at {symbol}, up to a zero byte, and not what follows"
     )]
-    Unterminated {
+    CutShort {
         /// The load.
         index: usize,
         /// The symbol or section.
         symbol: String,
+        /// Bytes copied, with the zero.
+        copied: usize,
     },
     /// Instructions that no path from the entry reaches.
     #[error("{count} instructions are never reached, the first is {first}")]
@@ -105,7 +107,7 @@ pub enum Finding {
         /// How many slots in all.
         count: usize,
     },
-    /// A section whose contents need relocations, which uBPF does not do there.
+    /// Read-only data that needs relocations, which uBPF does for code alone.
     #[error("section {section} needs relocations that the loader does not do")]
     Unrelocated {
         /// The section.
@@ -230,6 +232,16 @@ pub enum StructureError {
         /// Where it lies.
         section: String,
     },
+    /// uBPF copies data up to its first zero byte, and there is none before the section ends: it would read on.
+    #[error(
+        "instruction {index}: the data at {symbol:?} is not ended by a zero byte, which the loader relies on"
+    )]
+    Unterminated {
+        /// The load.
+        index: usize,
+        /// The symbol.
+        symbol: String,
+    },
     /// More checked loads and stores than uBPF has room for.
     #[error("{found} loads and stores need a check, the limit is {limit}")]
     TooManyAccesses {
@@ -279,7 +291,7 @@ pub fn verify(object: &[u8], limits: &StructureLimits) -> Result<StructureReport
     let stack_bytes = check_frame(&program, limits)?;
     let checked_instructions = flow::check_jumps(&program, limits)?;
     warnings.extend(flow::check_paths(&program)?);
-    let unrelocated = object.unrelocated_sections();
+    let unrelocated = object.unrelocated_data();
     warnings.extend(unrelocated.map(|section| Finding::Unrelocated { section: section.to_owned() }));
     let instructions = u32::try_from(slots.len()).expect("an object is smaller than 4 GiB");
     Ok(StructureReport { entry, instructions, checked_instructions, stack_bytes, helpers, warnings })
@@ -412,8 +424,12 @@ fn resolve_data(
     if addend != 0 {
         warnings.push(Finding::AddendIgnored { index, symbol: name(), addend });
     }
-    if !section.data[start..].contains(&0) {
-        warnings.push(Finding::Unterminated { index, symbol: name() });
+    let data = &section.data[start..];
+    let zero = data.iter().position(|b| *b == 0);
+    let copied = 1 + zero.ok_or_else(|| StructureError::Unterminated { index, symbol: name() })?;
+    let meant = usize::try_from(symbol.size).ok().filter(|size| *size > 0).unwrap_or(data.len());
+    if copied < meant && !section.is_strings() {
+        warnings.push(Finding::CutShort { index, symbol: name(), copied });
     }
     Ok(())
 }
