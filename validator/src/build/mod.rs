@@ -7,84 +7,24 @@
 //! **Not confined yet**: the compiler runs with the rights of the caller. A source can name a file outside its tree
 //! (`#include` through a macro, `.incbin`) and read a part of it back through a diagnostic or the object; it can use
 //! memory up to what the machine has for as long as the time limit allows. Includes that say so plainly are refused
-//! here, since that is cheap; the rest is for a sandbox around [`build`], and until then a recipe says
+//! here, since that is cheap; the rest is for a sandbox around [`build()`], and until then a build environment says
 //! `confined: false`.
 
+mod failure;
 mod process;
+mod recipe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use failure::BuildFailure;
+pub use recipe::{BuildEnvironment, Recipe};
+
 use crate::manifest::source_of;
 use crate::source::SourceTree;
 use process::{Ended, Run, run};
-
-/// How a validator builds: data, so that it can be written down and compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recipe {
-    /// The platform whose pluglets these are, e.g. `pquic`.
-    pub platform: String,
-    /// The compiler, a path or a name to be found in `/usr/bin` and `/bin`.
-    pub compiler: PathBuf,
-    /// Arguments before `-c SOURCE -o OBJECT`. The compiler runs in the root of the source tree.
-    pub flags: Vec<String>,
-    /// Wall time for one object. Default 20 s.
-    pub time_limit: Duration,
-    /// Wall time for all objects of one build. Default 300 s.
-    pub total_time_limit: Duration,
-    /// Most bytes kept of what the compiler says about one object. Default 16 KiB.
-    pub words_bytes: usize,
-    /// Most bytes of one object. Default 1 MiB.
-    pub object_bytes: u64,
-}
-
-impl Recipe {
-    /// The recipe for PQUIC's pluglets: Debian's clang for BPF, with the headers of this machine's libc.
-    ///
-    /// No debug information, since that would hold the scratch folder's name. `-Werror=date-time` refuses what could
-    /// never be reproduced; `-D__x86_64__` because libc's headers want an architecture and BPF is none they know.
-    pub fn pquic() -> Self {
-        let headers = format!("/usr/include/{}-linux-gnu", std::env::consts::ARCH);
-        let flags = [
-            "-target",
-            "bpf",
-            "-O2",
-            "-fintegrated-cc1",
-            "-fno-crash-diagnostics",
-            "-fno-color-diagnostics",
-            "-Werror=date-time",
-            "-DDISABLE_PROTOOP_PRINTF",
-            "-D__x86_64__",
-            "-idirafter",
-            &headers,
-            "-I.",
-        ];
-        Self {
-            platform: "pquic".to_owned(),
-            compiler: "clang".into(),
-            flags: flags.map(str::to_owned).to_vec(),
-            time_limit: Duration::from_secs(20),
-            total_time_limit: Duration::from_secs(300),
-            words_bytes: 16 << 10,
-            object_bytes: 1 << 20,
-        }
-    }
-}
-
-/// What objects were built with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildEnvironment {
-    /// The first line of `COMPILER --version`.
-    pub compiler: String,
-    /// The recipe's flags.
-    pub flags: Vec<String>,
-    /// The recipe's platform.
-    pub platform: String,
-    /// Whether the compiler ran in a sandbox.
-    pub confined: bool,
-}
 
 /// The result of one build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,97 +33,6 @@ pub struct Built {
     pub objects: BTreeMap<String, Vec<u8>>,
     /// What they were built with.
     pub environment: BuildEnvironment,
-}
-
-/// Why there are no objects. `words` is what the compiler said, cut to the recipe's limit.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BuildFailure {
-    /// The validator's own fault: no scratch folder, no room in it.
-    #[error("the scratch folder fails: {0}")]
-    Scratch(String),
-    /// The validator's own fault: the compiler cannot be started.
-    #[error("the compiler {compiler} cannot be run: {cause}")]
-    NoCompiler {
-        /// As the recipe has it.
-        compiler: String,
-        /// What the system says.
-        cause: String,
-    },
-    /// The object's source is not in the tree.
-    #[error("{object}: there is no {path} in the source tree")]
-    NoSource {
-        /// The object.
-        object: String,
-        /// Where its source should be.
-        path: String,
-    },
-    /// An include of an absolute path, or of one that leaves the tree.
-    #[error("{path}, line {line}: includes a file outside the source tree")]
-    OutsideInclude {
-        /// The file of the tree.
-        path: String,
-        /// Its line, from 1.
-        line: usize,
-    },
-    /// The compiler refused.
-    #[error("{object}: the compiler says\n{words}")]
-    Refused {
-        /// The object.
-        object: String,
-        /// What the compiler said.
-        words: String,
-    },
-    /// The compiler was ended by a signal, its own or another's.
-    #[error("{object}: the compiler ended by signal {signal}\n{words}")]
-    Killed {
-        /// The object.
-        object: String,
-        /// The signal's number.
-        signal: i32,
-        /// What the compiler said.
-        words: String,
-    },
-    /// Over the time limit, and stopped.
-    #[error("{object}: not compiled within {limit:?}")]
-    TimedOut {
-        /// The object.
-        object: String,
-        /// What it had: the time for one object, or what was left of the time for all.
-        limit: Duration,
-    },
-    /// The compiler was content and wrote nothing, or an empty file.
-    #[error("{object}: the compiler wrote no object\n{words}")]
-    NoObject {
-        /// The object.
-        object: String,
-        /// What the compiler said.
-        words: String,
-    },
-    /// The object is larger than the recipe allows.
-    #[error("{object}: the object has {size} bytes, the limit is {limit}")]
-    ObjectTooLarge {
-        /// The object.
-        object: String,
-        /// What it has.
-        size: u64,
-        /// What it may have.
-        limit: u64,
-    },
-}
-
-impl BuildFailure {
-    /// The object it is about, if about one.
-    pub fn object(&self) -> Option<&str> {
-        match self {
-            Self::Scratch(_) | Self::NoCompiler { .. } | Self::OutsideInclude { .. } => None,
-            Self::NoSource { object, .. }
-            | Self::Refused { object, .. }
-            | Self::Killed { object, .. }
-            | Self::TimedOut { object, .. }
-            | Self::NoObject { object, .. }
-            | Self::ObjectTooLarge { object, .. } => Some(object),
-        }
-    }
 }
 
 /// Circumstances that must not matter to the objects: builds are repeated in another set.

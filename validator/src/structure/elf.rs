@@ -261,7 +261,7 @@ fn find_text(sections: &[Section<'_>]) -> Result<usize, ElfError> {
     if section.kind != SHT_PROGBITS || section.flags != SHF_ALLOC | SHF_EXECINSTR {
         return Err(ElfError::CodeFlags(section.name.to_owned()));
     }
-    if section.data.is_empty() || section.data.len() % 8 != 0 {
+    if section.data.is_empty() || !section.data.len().is_multiple_of(8) {
         return Err(ElfError::CodeSize(section.data.len()));
     }
     Ok(text)
