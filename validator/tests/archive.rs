@@ -1,5 +1,7 @@
 //! Archives from strangers: every refusal, with tars made by hand where the tar crate would not write them.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::io::Write;
 
 use flate2::Compression;

@@ -3,6 +3,8 @@
 //! Run by hand, since none of PQUIC is in this tree:
 //! `PDS_PLUGIN_CORPUS=<checkout of p-quic/pquic> cargo test -p pds-validator --test corpus -- --ignored --nocapture`
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -2,6 +2,8 @@
 //!
 //! Objects are written by hand, byte by byte, so that no compiler stands between a test and what it means.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
