@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use pds_schemas::Digest;
 
-use crate::archive::{self, ArchiveLimits};
 use crate::build::{self, BuildEnvironment, Circumstances, Recipe};
-use crate::manifest::Manifest;
 use crate::reproducible::{Reproducible, compare};
-use crate::source::SourceTree;
 use crate::structure::{self, StructureError, StructureLimits, StructureReport};
+use pds_plugin::archive::{self, ArchiveLimits};
+use pds_plugin::manifest::Manifest;
+use pds_plugin::source::SourceTree;
 
 /// Everything that was found out about a submission. What comes after a failed stage is missing, but for `structure`
 /// and `reproducible`, neither of which needs the other.

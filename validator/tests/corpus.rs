@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use pds_validator::archive::{ArchiveLimits, read_folder};
+use pds_plugin::archive::{ArchiveLimits, read_folder};
+use pds_plugin::manifest::{Manifest, ManifestError};
+use pds_plugin::source::SourceTree;
 use pds_validator::build::{Circumstances, Recipe, build};
-use pds_validator::manifest::{Manifest, ManifestError};
-use pds_validator::source::SourceTree;
 use pds_validator::structure::{ElfError, Finding, StructureError, StructureLimits, verify};
 
 /// The plugins and their headers, without what a checkout has besides.

@@ -9,11 +9,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pds_plugin::archive::{ArchiveLimits, pack, read_folder};
+use pds_plugin::source::SourceTree;
 use pds_schemas::Digest;
-use pds_validator::archive::{ArchiveLimits, pack, read_folder};
 use pds_validator::build::{BuildFailure, Built, Circumstances, Recipe, build};
 use pds_validator::reproducible::{Against, Difference, Reproducible, object_digest};
-use pds_validator::source::SourceTree;
 use pds_validator::structure::StructureError;
 use pds_validator::{Outcome, Stage, validate, validate_archive};
 

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 pub use failure::BuildFailure;
 pub use recipe::{BuildEnvironment, Recipe};
 
-use crate::manifest::source_of;
-use crate::source::SourceTree;
+use pds_plugin::manifest::source_of;
+use pds_plugin::source::SourceTree;
 use process::{Ended, Run, run};
 
 /// The result of one build.

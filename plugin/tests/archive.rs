@@ -6,8 +6,8 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use pds_validator::archive::{ArchiveError, ArchiveLimits, FolderError, pack, read_folder, unpack};
-use pds_validator::source::{PathError, SourceTree, source_digest};
+use pds_plugin::archive::{ArchiveError, ArchiveLimits, FolderError, pack, read_folder, unpack};
+use pds_plugin::source::{PathError, SourceTree, source_digest};
 use proptest::prelude::*;
 
 /// One tar entry with any name, kind and stated size.
@@ -309,7 +309,7 @@ proptest! {
         }
         if let Ok(tree) = read(&gzip(&tar)) {
             for (path, _) in tree.files() {
-                prop_assert!(pds_validator::source::check_path(path).is_ok());
+                prop_assert!(pds_plugin::source::check_path(path).is_ok());
             }
         }
     }
