@@ -3,7 +3,8 @@
 //! Pure. Ed25519 (RFC 8032) with `verify_strict`, which refuses small-order keys and signatures that others accept.
 //! Notes and checkpoints are signed otherwise: see [`crate::note`].
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+pub use ed25519_dalek::SigningKey;
+use ed25519_dalek::{Signature, Signer, VerifyingKey};
 use pds_schemas::cose::{CoseSign1, SignedKind, sig_structure};
 use pds_schemas::{Artefact, DecodeError, PublicKey};
 
@@ -43,6 +44,11 @@ pub enum CoseError {
     /// The signature does not verify.
     #[error("the Ed25519 signature by {0} does not verify")]
     BadSignature(PublicKey),
+}
+
+/// The key of a secret seed (RFC 8032).
+pub fn signing_key(seed: &[u8; 32]) -> SigningKey {
+    SigningKey::from_bytes(seed)
 }
 
 /// The public half of `key`.

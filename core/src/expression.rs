@@ -1,7 +1,7 @@
 //! Monotone expressions: `a & (b | c)`, `2 of (a, b, c)`.
 //!
 //! Pure. One grammar serves a peer's formula over validators ([`crate::formula`]) and a validator's acceptance
-//! expression over properties ([`Acceptance`]). There is no negation: more evidence never makes an expression false.
+//! expression over properties ([`crate::acceptance`]). There is no negation: more evidence never makes an expression false.
 //! Parsed, bounded and typed; never run as code.
 //!
 //! ```text

@@ -1,0 +1,198 @@
+//! The log-server's configuration file. `deploy/log-server.toml` is a commented example.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use pds_core::acceptance::Acceptance;
+use pds_core::note::{KeyName, KeyType};
+use pds_schemas::{Policy, Verifier};
+use pds_service::config::beside;
+use pds_service::telemetry::{LogFormat, parse_filter};
+use serde::Deserialize;
+
+/// What `pds-log-server --config FILE` reads. Relative paths start from the file's folder.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of the validator, of its log and of its log key, e.g. `"pv1.example"`: a URL without scheme, no space, no plus.
+    pub origin: String,
+    /// Address to listen on, e.g. `"127.0.0.1:7400"`. Port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// File to write the address to once it is listened on. Default: none.
+    #[serde(default)]
+    pub address_file: Option<PathBuf>,
+    /// Folder of the database and of the public keys, made by `init`.
+    pub data_dir: PathBuf,
+    /// File of the key that signs checkpoints, made by `init`.
+    pub log_key: PathBuf,
+    /// File of the key that signs STRs and receipts, made by `init`. Another key than the log's.
+    pub str_key: PathBuf,
+    /// File of the last signed head, outside the database. Default: the log key's file with `.guard` behind its name.
+    #[serde(default)]
+    pub guard: Option<PathBuf>,
+    /// Seconds between epochs, 1 to 86,400.
+    pub epoch_interval_s: u64,
+    /// Seconds in which a submission is promised to be decided. Default 3,600; at least two epochs.
+    #[serde(default = "default_decide_within_s")]
+    pub decide_within_s: u64,
+    /// Properties that must be proved for a plugin to be validated. Default `"structure & reproducible"`.
+    #[serde(default = "default_acceptance")]
+    pub acceptance: String,
+    /// Submissions that may wait for their decision. More are answered 503. Default 10,000; at most 50,000.
+    #[serde(default = "default_queue_limit")]
+    pub queue_limit: usize,
+    /// Run the compiler without a sandbox. Needed until there is one: a hostile source can read what this process can.
+    #[serde(default)]
+    pub allow_unconfined: bool,
+    /// The compiler for BPF. Default `"clang"`.
+    #[serde(default = "default_compiler")]
+    pub compiler: PathBuf,
+    /// Seconds that compiling one object may take. Default 20.
+    #[serde(default = "default_compile_limit_s")]
+    pub compile_limit_s: u64,
+    /// Seconds that SIGTERM leaves to decide what is queued; the rest stays in the queue. Default 30.
+    #[serde(default = "default_shutdown_grace_s")]
+    pub shutdown_grace_s: u64,
+    /// Mebibytes that must be free on the database's disk for a submission to be taken. Default 256.
+    #[serde(default = "default_free_space_reserve_mib")]
+    pub free_space_reserve_mib: u64,
+    /// Mebibytes of database blocks kept in memory. Default 128.
+    #[serde(default = "default_block_cache_mib")]
+    pub block_cache_mib: usize,
+    /// `"text"` (default) or `"json"`.
+    #[serde(default)]
+    pub log_format: LogFormat,
+    /// What is logged, e.g. `"info"` (default) or `"info,pds_log_server=debug"`.
+    #[serde(default = "default_log_filter")]
+    pub log_filter: String,
+}
+
+impl Config {
+    /// Reads and checks `file`.
+    ///
+    /// # Errors
+    /// Names the key that is wrong, and what would be right.
+    pub fn load(file: &Path) -> anyhow::Result<Self> {
+        let mut config: Self = pds_service::config::load(file)?;
+        for path in [&mut config.data_dir, &mut config.log_key, &mut config.str_key] {
+            *path = beside(file, path);
+        }
+        for path in [&mut config.guard, &mut config.address_file].into_iter().flatten() {
+            *path = beside(file, path);
+        }
+        config.check().with_context(|| format!("{}", file.display()))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let name = KeyName::new(self.origin.as_str()).context("origin")?;
+        // Names of keys and cosigned messages have room for 255 bytes, and the STR key's is four longer.
+        pds_core::note::VerifierKey::new(
+            KeyName::new(format!("{name}/str")).context("origin")?,
+            KeyType::StrV1,
+            &pds_core::cose::public_key(&pds_core::cose::signing_key(&[1; 32])),
+        )
+        .context("origin")?;
+        let bounded = |key: &str, value: u64, least: u64, most: u64| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            bail!("{key} is {least} to {most}, not {value}")
+        };
+        bounded("epoch_interval_s", self.epoch_interval_s, 1, 86_400)?;
+        bounded("decide_within_s", self.decide_within_s, 2 * self.epoch_interval_s, 30 * 86_400)?;
+        bounded("queue_limit", self.queue_limit as u64, 1, 50_000)?;
+        bounded("compile_limit_s", self.compile_limit_s, 1, 600)?;
+        bounded("shutdown_grace_s", self.shutdown_grace_s, 0, 3600)?;
+        bounded("block_cache_mib", self.block_cache_mib as u64, 8, 65_536)?;
+        if self.log_key == self.str_key {
+            bail!("log_key and str_key are one file; they are two keys");
+        }
+        Acceptance::of_policy(&self.policy()).context("acceptance")?;
+        parse_filter(&self.log_filter).context("log_filter")?;
+        Ok(())
+    }
+
+    /// The policy that this configuration amounts to.
+    pub fn policy(&self) -> Policy {
+        let own = |property: &str| Verifier {
+            property: property.to_owned(),
+            name: crate::decide::VERIFIER.to_owned(),
+            version: crate::decide::VERSION.to_owned(),
+        };
+        Policy {
+            origin: self.origin.clone(),
+            acceptance: self.acceptance.clone(),
+            verifiers: crate::decide::PROPERTIES.map(own).to_vec(),
+            platforms: vec![self.recipe().platform],
+            epoch_interval_s: self.epoch_interval_s,
+            decide_within_s: self.decide_within_s,
+        }
+    }
+
+    /// How plugins are built.
+    pub fn recipe(&self) -> pds_validator::build::Recipe {
+        let mut recipe = pds_validator::build::Recipe::pquic();
+        recipe.compiler.clone_from(&self.compiler);
+        recipe.time_limit = Duration::from_secs(self.compile_limit_s);
+        recipe
+    }
+
+    /// The guard's file.
+    pub fn guard_file(&self) -> PathBuf {
+        self.guard.clone().unwrap_or_else(|| self.log_key.with_added_extension("guard"))
+    }
+
+    /// The database's folder.
+    pub fn store_dir(&self) -> PathBuf {
+        store_dir(&self.data_dir)
+    }
+
+    /// The database's memory.
+    pub fn memory(&self) -> pds_store::MemoryBudget {
+        pds_store::MemoryBudget { block_cache_bytes: self.block_cache_mib << 20, ..Default::default() }
+    }
+}
+
+/// The database in a data folder.
+pub fn store_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("store")
+}
+
+fn default_decide_within_s() -> u64 {
+    3600
+}
+
+fn default_acceptance() -> String {
+    "structure & reproducible".to_owned()
+}
+
+fn default_queue_limit() -> usize {
+    10_000
+}
+
+fn default_compiler() -> PathBuf {
+    "clang".into()
+}
+
+fn default_compile_limit_s() -> u64 {
+    20
+}
+
+fn default_shutdown_grace_s() -> u64 {
+    30
+}
+
+fn default_free_space_reserve_mib() -> u64 {
+    256
+}
+
+fn default_block_cache_mib() -> usize {
+    128
+}
+
+fn default_log_filter() -> String {
+    "info".to_owned()
+}

@@ -1,0 +1,152 @@
+//! Closing epochs on disk: the only place that signs STRs and checkpoints.
+//!
+//! [`EpochWriter::close`] is the order of ARCHITECTURE.md, "Closing an epoch", step by step. After an error in it the
+//! writer must be dropped: what is on disk is known again only after a restart, which runs [`crate::recovery`].
+
+use std::sync::Arc;
+
+use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, PlanError, ReadBackError, SealError, plan};
+use pds_core::log::Frontier;
+use pds_core::prefix::PrefixTree;
+use pds_schemas::disk::{EpochRoot, Head};
+use pds_schemas::{Artefact, EpochNumber, PosixTime};
+use pds_service::guard::{Guard, GuardError};
+use pds_store::{Blob, BlobKind, Decided, EpochCommit, EpochData, Store, StoreError};
+
+use crate::identity::Identity;
+use crate::shared::Published;
+
+/// The validator's log and tree, with all that it takes to make them grow.
+pub struct EpochWriter {
+    /// The database.
+    pub store: Arc<Store>,
+    /// Holds `head`, outside the database.
+    pub guard: Guard,
+    /// The keys.
+    pub identity: Identity,
+    /// The validator.
+    pub origin: String,
+    /// The policy in force.
+    pub policy: Blob,
+    /// The last signed head; `None` before epoch 0.
+    pub head: Option<Head>,
+    /// The log's edge.
+    pub frontier: Frontier,
+    /// The tree.
+    pub tree: PrefixTree,
+}
+
+/// What goes into one epoch.
+#[derive(Debug, Default)]
+pub struct EpochContent {
+    /// What happened to names.
+    pub names: Vec<NameEvents>,
+    /// Bindings, causes and objects that the decisions name.
+    pub blobs: Vec<Blob>,
+    /// The submissions decided, their entries published in this epoch.
+    pub decided: Vec<Decided>,
+}
+
+/// Why an epoch was not closed. This process must not write or sign again.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// The tree could not be read or does not take the changes.
+    #[error("plan the epoch")]
+    Plan(#[from] PlanError<StoreError>),
+    /// The database failed.
+    #[error("{doing}")]
+    Store {
+        /// The step.
+        doing: &'static str,
+        /// What the database says.
+        source: StoreError,
+    },
+    /// The disk does not hold what was written.
+    #[error("what was read back is not what was written")]
+    ReadBack(#[from] ReadBackError),
+    /// Signing failed.
+    #[error("sign the epoch")]
+    Seal(#[from] SealError),
+    /// The guard did not move.
+    #[error("move the guard")]
+    Guard(#[from] GuardError),
+}
+
+impl EpochWriter {
+    /// The epoch that comes next.
+    pub fn next_epoch(&self) -> EpochNumber {
+        EpochNumber(self.head.as_ref().map_or(0, |head| head.size.0))
+    }
+
+    /// Closes the next epoch with `content`, frozen by the caller (a), and returns what may now be published (g).
+    ///
+    /// # Errors
+    /// [`CloseError`].
+    pub fn close(&mut self, now: PosixTime, mut content: EpochContent) -> Result<Published, CloseError> {
+        let store = Arc::clone(&self.store);
+        let store_error = |doing| move |source| CloseError::Store { doing, source };
+        let input = EpochInput {
+            origin: &self.origin,
+            policy: *self.policy.digest(),
+            head: self.head.as_ref(),
+            tree: &self.tree,
+            now,
+            names: &content.names,
+        };
+        let plan = plan(input, &*store)?;
+        let records = plan.records.iter().map(|(_, bytes)| Blob::new(BlobKind::NameRecord, bytes.clone()));
+        content.blobs.extend(records);
+        if store.blob(BlobKind::Policy, self.policy.digest()).map_err(store_error("read policy"))?.is_none() {
+            content.blobs.push(self.policy.clone());
+        }
+        // (b) Batch A, not synced.
+        let data = EpochData {
+            epoch: plan.str.epoch,
+            pages: &plan.pages,
+            blobs: &content.blobs,
+            transition: &plan.transition,
+        };
+        store.write_epoch_data(&data).map_err(store_error("write epoch data"))?;
+        // (c) What is about to be signed is what the disk holds.
+        check_read_back(&store, &plan, &content.blobs)?;
+        // (d) Signatures, in memory only.
+        let sealed =
+            plan.seal(self.frontier.clone(), &self.identity.log, &self.identity.str)?;
+        // (e) Batch B, synced: the commit point.
+        let commit = EpochCommit {
+            head: &sealed.head,
+            entry: &sealed.entry,
+            epoch_root: EpochRoot { page_epoch: plan.tree.root_page() },
+            nodes: &sealed.nodes,
+            decided: &content.decided,
+        };
+        store.commit_epoch(&commit).map_err(store_error("commit the epoch"))?;
+        // (f) The guard, before anybody sees the head.
+        self.guard.swap(&sealed.head.to_bytes())?;
+        self.head = Some(sealed.head.clone());
+        self.frontier = sealed.frontier;
+        self.tree = plan.tree.clone();
+        Ok(Published { head: sealed.head, str: plan.str, entry: sealed.entry, tree: plan.tree })
+    }
+}
+
+fn check_read_back(store: &Store, plan: &EpochPlan, blobs: &[Blob]) -> Result<(), CloseError> {
+    let store_error = |source| CloseError::Store { doing: "read the epoch back", source };
+    let epoch = plan.str.epoch;
+    let named = blobs.iter().map(|blob| (blob.kind(), *blob.digest()));
+    let read = store.read_back(epoch, named).map_err(store_error)?;
+    let transition = read.transition.to_bytes();
+    let mut failed = None;
+    let record = |digest: &pds_schemas::Digest| match store.blob(BlobKind::NameRecord, digest) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            failed = Some(error);
+            None
+        }
+    };
+    let checked = plan.check_read_back(read.pages, &transition, record);
+    match failed {
+        Some(error) => Err(store_error(error)),
+        None => Ok(checked?),
+    }
+}

@@ -1,0 +1,149 @@
+//! The epoch log: checkpoint, tiles and bundles as C2SP tlog-tiles has them, and proofs.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::response::IntoResponse;
+use pds_core::hash::leaf_hash;
+use pds_core::log::proof::{prove_consistency, prove_inclusion, verify_consistency, verify_inclusion};
+use pds_core::log::tile::{
+    EntriesAddress, FULL_WIDTH, TileAddress, encode_entries, encode_tile, tile_root,
+};
+use pds_core::log::{self, LogError, NodeReader};
+use pds_schemas::json::LogProof;
+use pds_schemas::{EpochNumber, TreeSize};
+use pds_service::problem::Problem;
+use pds_store::StoreError;
+use serde::Deserialize;
+
+use super::Api;
+use super::respond::{Answer, BYTES, TEXT, fleeting, immutable, internal, parse};
+
+/// `GET /checkpoint`.
+pub async fn checkpoint(State(api): State<Api>) -> Answer {
+    Ok(fleeting(TEXT, api.shared.published().head.checkpoint.clone()))
+}
+
+/// `GET /tile/<L>/<N>[.p/<W>]`.
+pub async fn tile(State(api): State<Api>, Path(address): Path<String>) -> Answer {
+    let address: TileAddress = format!("tile/{address}").parse().map_err(not_a_tile)?;
+    let size = api.shared.published().head.size;
+    if !address.is_within(size) {
+        return Err(beyond(size));
+    }
+    let store = &*api.shared.store;
+    let read = |e: StoreError| internal("read a tile", e);
+    let hashes = address.nodes().map(|(level, index)| store.node(level, index));
+    let hashes: Vec<_> = hashes.collect::<Result<_, _>>().map_err(read)?;
+    // Of a full tile, the level above knows the hash: a flipped bit is not served.
+    let above = 8 * (address.level() + 1);
+    if address.width() == FULL_WIDTH && above < 64 {
+        let known = store.node(above, address.index()).map_err(read)?;
+        if tile_root(&hashes) != known {
+            return Err(internal("read a tile", format!("{address} is damaged; run fsck")));
+        }
+    }
+    Ok(immutable(BYTES, encode_tile(&hashes)))
+}
+
+/// `GET /tile/entries/<N>[.p/<W>]`.
+pub async fn entries(State(api): State<Api>, Path(index): Path<String>) -> Answer {
+    let address: EntriesAddress = format!("tile/entries/{index}").parse().map_err(not_a_tile)?;
+    let size = api.shared.published().head.size;
+    if !address.is_within(size) {
+        return Err(beyond(size));
+    }
+    let store = &*api.shared.store;
+    let read = |e: StoreError| internal("read entries", e);
+    let first = address.index() * u64::from(FULL_WIDTH);
+    let entries = store.entries(first..first + u64::from(address.width())).map_err(read)?;
+    let damaged = |leaf| internal("read entries", format!("entry {leaf} is damaged; run fsck"));
+    for (i, leaf) in address.leaves().enumerate() {
+        let known = store.node(0, leaf).map_err(read)?;
+        if entries.get(i).map(|entry| leaf_hash(entry)) != Some(known) {
+            return Err(damaged(leaf));
+        }
+    }
+    let bundle = encode_entries(entries.iter().map(Vec::as_slice));
+    Ok(immutable(BYTES, bundle.map_err(|e| internal("encode entries", e))?))
+}
+
+/// Query of `GET /proofs/inclusion`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InclusionQuery {
+    /// Index of the leaf, which is an epoch.
+    leaf: u64,
+    /// Size of the log.
+    size: u64,
+}
+
+/// `GET /proofs/inclusion?leaf=&size=`.
+pub async fn inclusion(
+    State(api): State<Api>,
+    query: Result<Query<InclusionQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer {
+    let Query(InclusionQuery { leaf, size }) =
+        query.map_err(|e| Problem::bad_request("query", format!("?leaf=<index>&size=<leaves>: {e}")))?;
+    within("size", size, api.shared.published().head.size)?;
+    let (store, size) = (&*api.shared.store, TreeSize(size));
+    let hashes = prove_inclusion(store, leaf, size).map_err(|e| unprovable("leaf", e))?;
+    let read = |e: StoreError| internal("prove inclusion", e);
+    let (hash, root) = (store.node(0, leaf).map_err(read)?, log::root(store, size).map_err(read)?);
+    verify_inclusion(&hash, leaf, size, &hashes, &root).map_err(|e| internal("prove inclusion", e))?;
+    Ok(Json(LogProof { hashes }).into_response())
+}
+
+/// Query of `GET /proofs/consistency`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsistencyQuery {
+    /// The smaller size.
+    from: u64,
+    /// The larger size.
+    to: u64,
+}
+
+/// `GET /proofs/consistency?from=&to=`.
+pub async fn consistency(
+    State(api): State<Api>,
+    query: Result<Query<ConsistencyQuery>, axum::extract::rejection::QueryRejection>,
+) -> Answer {
+    let Query(ConsistencyQuery { from, to }) =
+        query.map_err(|e| Problem::bad_request("query", format!("?from=<leaves>&to=<leaves>: {e}")))?;
+    within("to", to, api.shared.published().head.size)?;
+    let (store, from, to) = (&*api.shared.store, TreeSize(from), TreeSize(to));
+    let hashes = prove_consistency(store, from, to).map_err(|e| unprovable("from", e))?;
+    let read = |e: StoreError| internal("prove consistency", e);
+    let (old, new) = (log::root(store, from).map_err(read)?, log::root(store, to).map_err(read)?);
+    verify_consistency(from, &old, to, &new, &hashes).map_err(|e| internal("prove consistency", e))?;
+    Ok(Json(LogProof { hashes }).into_response())
+}
+
+/// An epoch that is published, or 404.
+pub(super) fn published_epoch(field: &str, text: &str, size: TreeSize) -> Result<EpochNumber, Problem> {
+    let epoch: EpochNumber = parse(field, text)?;
+    if epoch.0 < size.0 { Ok(epoch) } else { Err(beyond(size)) }
+}
+
+fn within(field: &str, asked: u64, size: TreeSize) -> Result<(), Problem> {
+    if asked <= size.0 {
+        return Ok(());
+    }
+    let detail = format!("{field} is {asked}, the published log has {size} epochs");
+    Err(Problem::bad_request(field, detail).limit(size.0))
+}
+
+fn unprovable(field: &str, error: LogError<StoreError>) -> Problem {
+    match error {
+        LogError::Read(error) => internal("prove", error),
+        other => Problem::bad_request(field, other.to_string()),
+    }
+}
+
+fn not_a_tile(error: impl std::fmt::Display) -> Problem {
+    Problem::not_found(format!("not a tile: {error}"))
+}
+
+fn beyond(size: TreeSize) -> Problem {
+    Problem::not_found(format!("the published log has {size} epochs"))
+}

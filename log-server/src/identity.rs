@@ -1,0 +1,137 @@
+//! Who the validator is: its two keys, and their public halves beside the data.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use pds_core::cose::{SigningKey, public_key};
+use pds_core::note::{KeyName, KeyType, NoteSigner, VerifierKey};
+use pds_core::secret_key;
+use pds_service::durable;
+use pds_service::guard::Guard;
+use pds_store::Store;
+
+use crate::config::Config;
+
+const LOG_VKEY_FILE: &str = "log.vkey";
+const STR_VKEY_FILE: &str = "str.vkey";
+
+/// The validator's secret keys.
+pub struct Identity {
+    /// Signs checkpoints.
+    pub log: NoteSigner,
+    /// Signs STRs and receipts.
+    pub str: SigningKey,
+}
+
+/// The validator's public keys.
+#[derive(Clone, Debug)]
+pub struct PublicIdentity {
+    /// Verifies checkpoints; its name is the origin.
+    pub log: VerifierKey,
+    /// Verifies STRs and receipts.
+    pub str: VerifierKey,
+}
+
+impl Identity {
+    /// Reads both keys.
+    ///
+    /// # Errors
+    /// Names the file that is missing, unreadable, open to others, or not this validator's.
+    pub fn load(config: &Config) -> anyhow::Result<Self> {
+        let log = read_key(&config.log_key)?;
+        let str = read_key(&config.str_key)?;
+        if log == str {
+            bail!("{} and {} hold the same key", config.log_key.display(), config.str_key.display());
+        }
+        let identity = Self { log: NoteSigner::new(KeyName::new(&*config.origin)?, &log.to_bytes())?, str };
+        let (own, recorded) = (identity.public(&config.origin)?, PublicIdentity::load(&config.data_dir)?);
+        if own.log != recorded.log || own.str != recorded.str {
+            bail!(
+                "the keys are not those that {} was made with ({}, {}): a log keeps its keys and its origin",
+                config.data_dir.display(),
+                recorded.log,
+                recorded.str
+            );
+        }
+        Ok(identity)
+    }
+
+    fn public(&self, origin: &str) -> anyhow::Result<PublicIdentity> {
+        let name = KeyName::new(format!("{origin}/str"))?;
+        let str = VerifierKey::new(name, KeyType::StrV1, &public_key(&self.str))?;
+        Ok(PublicIdentity { log: self.log.verifier().clone(), str })
+    }
+}
+
+impl PublicIdentity {
+    /// Reads what `init` wrote into the data folder.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub fn load(data_dir: &Path) -> anyhow::Result<Self> {
+        let read = |file: &str| -> anyhow::Result<VerifierKey> {
+            let path = data_dir.join(file);
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("read {} (was `pds-log-server init` run?)", path.display()))?;
+            text.trim_end().parse().with_context(|| format!("{}", path.display()))
+        };
+        Ok(Self { log: read(LOG_VKEY_FILE)?, str: read(STR_VKEY_FILE)? })
+    }
+}
+
+/// Makes keys, data folder, database and guard: a new validator. Nothing that exists is touched.
+///
+/// # Errors
+/// When any of them is there already, or cannot be made.
+pub fn init(config: &Config) -> anyhow::Result<PublicIdentity> {
+    let store = config.store_dir();
+    let existing = [&config.log_key, &config.str_key, &config.guard_file(), &store]
+        .into_iter()
+        .find(|path| path.exists())
+        .cloned();
+    if let Some(path) = existing {
+        bail!(
+            "{} exists already. init only makes a new validator: a log that was once signed must go on from where it is",
+            path.display()
+        );
+    }
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("create {}", config.data_dir.display()))?;
+    let log = new_key(&config.log_key)?;
+    let str = new_key(&config.str_key)?;
+    let identity = Identity { log: NoteSigner::new(KeyName::new(&*config.origin)?, &log.to_bytes())?, str };
+    let public = identity.public(&config.origin)?;
+    let write = |file: &str, key: &VerifierKey| {
+        let path = config.data_dir.join(file);
+        durable::create(&path, format!("{key}\n").as_bytes())
+            .with_context(|| format!("create {}", path.display()))
+    };
+    write(LOG_VKEY_FILE, &public.log)?;
+    write(STR_VKEY_FILE, &public.str)?;
+    drop(Store::create(&store, &config.memory()).context("create database")?);
+    drop(Guard::create(&config.guard_file(), &[]).context("create guard")?);
+    Ok(public)
+}
+
+fn new_key(path: &Path) -> anyhow::Result<SigningKey> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).context("get randomness from the system")?;
+    let key = pds_core::cose::signing_key(&seed);
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    }
+    durable::create(path, secret_key::to_text(&key).as_bytes())
+        .with_context(|| format!("create {}", path.display()))?;
+    Ok(key)
+}
+
+fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
+    use std::os::unix::fs::PermissionsExt;
+    let shown = path.display();
+    let metadata = std::fs::metadata(path).with_context(|| format!("read {shown}"))?;
+    if metadata.permissions().mode() & 0o077 != 0 {
+        bail!("{shown} can be read by others: chmod 600 {shown}");
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {shown}"))?;
+    secret_key::from_text(&text).with_context(|| format!("{shown}"))
+}

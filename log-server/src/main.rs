@@ -1,0 +1,97 @@
+//! `pds-log-server`: a plugin validator with its transparency log.
+
+mod builder;
+mod config;
+mod decide;
+mod epoch_writer;
+mod http;
+mod identity;
+mod intake;
+mod queue;
+mod recovery;
+mod run;
+mod sequencer;
+mod shared;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use config::Config;
+
+/// A plugin validator: rebuilds and verifies submitted plugins, and signs one tree of what it validated every epoch.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Run,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pds-log-server init --config log-server.toml     make keys, database and guard of a new validator
+  pds-log-server --config log-server.toml          run it; SIGTERM ends it in order
+  pds-log-server --config log-server.toml --check-config
+
+Exit codes: 0 done, 1 failed or refused to start, 2 usage.";
+
+#[derive(Args)]
+struct Run {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only check the configuration file.
+    #[arg(long, requires = "config")]
+    check_config: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a new validator: keys, database and guard. Touches nothing that exists.
+    Init {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Print the public keys as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match (cli.command, cli.run) {
+        (Some(Command::Init { config, json }), _) => init(&config, json),
+        (None, Run { config: Some(file), check_config }) => Config::load(&file).and_then(|config| {
+            if check_config {
+                println!("{} is fine", file.display());
+                return Ok(());
+            }
+            run::run(&config)
+        }),
+        (None, Run { config: None, .. }) => {
+            eprintln!("pds-log-server: --config FILE is needed; see --help");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pds-log-server: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn init(file: &std::path::Path, json: bool) -> anyhow::Result<()> {
+    let public = identity::init(&Config::load(file)?)?;
+    if json {
+        println!("{}", serde_json::json!({ "log": public.log.to_string(), "str": public.str.to_string() }));
+    } else {
+        println!("log key  {}\nSTR key  {}", public.log, public.str);
+        println!("Give both to those who are to trust this validator. Keep the key files; back up the guard never.");
+    }
+    Ok(())
+}

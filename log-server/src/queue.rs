@@ -1,0 +1,252 @@
+//! The submissions that wait for their decision, and the names that they claim.
+//!
+//! A copy in memory of what the database says, owned by the sequencer. Names are claimed from the moment a submission is
+//! accepted: the first key owns the name, and releases only grow, before any epoch says so.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use anyhow::Context;
+use pds_core::cose;
+use pds_core::epoch::NameEvents;
+use pds_core::hash::sha256;
+use pds_core::name_record::NameEvent;
+use pds_core::prefix::{PrefixTree, key_of};
+use pds_schemas::cose::SignedKind;
+use pds_schemas::disk::{Published as PublishedAt, SubmissionEntry};
+use pds_schemas::{Artefact, Digest, EpochNumber, NameRecord, PluginName, Release, Submission};
+use pds_store::{BlobKind, Decided, Store, StoreError};
+
+use crate::decide::Decision;
+use crate::epoch_writer::EpochContent;
+
+/// Most names that one epoch changes. What is left over waits for the next one.
+pub const NAMES_AN_EPOCH: usize = 32_768;
+
+/// One undecided, or decided and unpublished, submission.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// SHA-256 of the submission.
+    pub digest: Digest,
+    /// Its name.
+    pub name: PluginName,
+    /// Its release.
+    pub release: Release,
+    /// SHA-256 of the owner record it was made under.
+    pub owner: Digest,
+    /// Its decision, once there is one.
+    pub decision: Option<Decision>,
+    /// Whether an epoch covers that it was seen.
+    pub admitted: bool,
+}
+
+/// Who has a name, and which release was seen last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// SHA-256 of the owner record.
+    pub owner: Digest,
+    /// The highest release.
+    pub highest: Release,
+}
+
+/// All waiting submissions.
+#[derive(Debug, Default)]
+pub struct Queue {
+    waiting: BTreeMap<u64, Waiting>,
+    /// For each name with a waiting submission: how many, and the claim.
+    claims: HashMap<PluginName, (usize, Claim)>,
+}
+
+/// What an epoch takes from the queue.
+#[derive(Debug)]
+pub struct Frozen {
+    /// For the epoch.
+    pub content: EpochContent,
+    /// Places in the queue that the epoch covers.
+    pub covered: Vec<u64>,
+}
+
+impl Queue {
+    /// Reads the queue of `store`.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn load(store: &Store) -> anyhow::Result<Self> {
+        let mut queue = Self::default();
+        for (index, digest) in store.queue(0, usize::MAX).context("read queue")? {
+            let entry = store.submission(&digest).context("read submission")?;
+            let entry = entry.with_context(|| format!("submission {digest} is queued and not there; run fsck"))?;
+            let submission: Submission = cose::open_any_key(&entry.signed, SignedKind::Submission)
+                .with_context(|| format!("submission {digest} is damaged; run fsck"))?
+                .0;
+            queue.push(index, digest, &submission);
+        }
+        Ok(queue)
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// How many are undecided.
+    pub fn undecided(&self) -> usize {
+        self.waiting.values().filter(|w| w.decision.is_none()).count()
+    }
+
+    /// Whether an epoch has something to say of some submission.
+    pub fn has_news(&self) -> bool {
+        self.waiting.values().any(|w| w.decision.is_some() || !w.admitted)
+    }
+
+    /// Places of the undecided submissions, first come first.
+    pub fn undecided_places(&self) -> Vec<u64> {
+        self.waiting.iter().filter(|(_, w)| w.decision.is_none()).map(|(index, _)| *index).collect()
+    }
+
+    /// Adds an accepted submission.
+    pub fn push(&mut self, index: u64, digest: Digest, submission: &Submission) {
+        let owner = sha256(&submission.owner.to_bytes());
+        let claim = Claim { owner, highest: submission.release };
+        let (count, held) = self.claims.entry(submission.name.clone()).or_insert((0, claim));
+        *count += 1;
+        held.highest = held.highest.max(submission.release);
+        let waiting = Waiting {
+            digest,
+            name: submission.name.clone(),
+            release: submission.release,
+            owner,
+            decision: None,
+            admitted: false,
+        };
+        self.waiting.insert(index, waiting);
+    }
+
+    /// Who has `name` by what waits or by the tree; `None` when nobody does.
+    ///
+    /// # Errors
+    /// [`StoreError`], also for a damaged tree.
+    pub fn claim(
+        &self,
+        name: &PluginName,
+        store: &Store,
+        tree: &PrefixTree,
+    ) -> anyhow::Result<Option<Claim>> {
+        let recorded = current_record(store, tree, name)?;
+        let recorded = recorded.map(|r| Claim { owner: r.owner, highest: r.highest_release });
+        let waiting = self.claims.get(name).map(|(_, claim)| *claim);
+        Ok(match (recorded, waiting) {
+            (Some(recorded), Some(waiting)) => {
+                Some(Claim { owner: recorded.owner, highest: recorded.highest.max(waiting.highest) })
+            }
+            (recorded, waiting) => recorded.or(waiting),
+        })
+    }
+
+    /// Notes a decision; `None` if that place is not waiting for one.
+    pub fn decide(&mut self, index: u64, decision: Decision) -> Option<Digest> {
+        let waiting = self.waiting.get_mut(&index).filter(|w| w.decision.is_none())?;
+        waiting.decision = Some(decision);
+        Some(waiting.digest)
+    }
+
+    /// What the epoch `epoch` is to say: admissions, and decisions in the order of the queue.
+    ///
+    /// A decision waits for those of the same name before it, so that a retried build cannot put an old release back.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn freeze(&self, epoch: EpochNumber, store: &Store, tree: &PrefixTree) -> anyhow::Result<Frozen> {
+        let mut names: BTreeMap<&PluginName, Vec<NameEvent>> = BTreeMap::new();
+        let mut held_back: HashSet<&PluginName> = HashSet::new();
+        let mut frozen = Frozen { content: EpochContent::default(), covered: Vec::new() };
+        for (index, waiting) in &self.waiting {
+            let Waiting { name, owner, release, .. } = waiting;
+            let decision = waiting.decision.as_ref().filter(|_| !held_back.contains(name));
+            if waiting.decision.is_none() {
+                held_back.insert(name);
+            }
+            if decision.is_none() && waiting.admitted {
+                continue;
+            }
+            if names.len() == NAMES_AN_EPOCH && !names.contains_key(name) {
+                continue;
+            }
+            let (owner, release) = (*owner, *release);
+            let events = names.entry(name).or_default();
+            match decision {
+                None => events.push(NameEvent::Admitted { owner, release }),
+                Some(Decision { decision, blobs }) => {
+                    events.push(NameEvent::Decided { owner, release, decision: *decision });
+                    frozen.content.blobs.extend(blobs.iter().cloned());
+                    frozen.content.decided.push(published_in(epoch, waiting, *decision, store)?);
+                }
+            }
+            frozen.covered.push(*index);
+        }
+        for (name, events) in names {
+            let current = current_record(store, tree, name)?;
+            frozen.content.names.push(NameEvents { name: name.clone(), current, events });
+        }
+        Ok(frozen)
+    }
+
+    /// Takes note that an epoch covers `frozen`, and returns the submissions that it published.
+    pub fn settle(&mut self, covered: &[u64], published: &HashSet<Digest>) -> Vec<Digest> {
+        let mut gone = Vec::new();
+        for index in covered {
+            let Some(waiting) = self.waiting.get_mut(index) else { continue };
+            waiting.admitted = true;
+            if !published.contains(&waiting.digest) {
+                continue;
+            }
+            gone.push(waiting.digest);
+            if let Some(waiting) = self.waiting.remove(index) {
+                self.release_claim(&waiting.name);
+            }
+        }
+        gone
+    }
+
+    fn release_claim(&mut self, name: &PluginName) {
+        if let Some((count, _)) = self.claims.get_mut(name) {
+            *count -= 1;
+            if *count == 0 {
+                self.claims.remove(name);
+            }
+        }
+    }
+}
+
+fn published_in(
+    epoch: EpochNumber,
+    waiting: &Waiting,
+    decision: pds_core::name_record::Decision,
+    store: &Store,
+) -> anyhow::Result<Decided> {
+    let entry = store.submission(&waiting.digest).context("read submission")?;
+    let entry = entry.with_context(|| format!("submission {} is gone; run fsck", waiting.digest))?;
+    let cause = match decision {
+        pds_core::name_record::Decision::Validated(_) => None,
+        pds_core::name_record::Decision::Failed(cause) => Some(cause),
+    };
+    let published = Some(PublishedAt { epoch, cause });
+    Ok(Decided { digest: waiting.digest, entry: SubmissionEntry { published, ..entry } })
+}
+
+/// The record of `name` in `tree`.
+///
+/// # Errors
+/// When the database is damaged.
+pub fn current_record(
+    store: &Store,
+    tree: &PrefixTree,
+    name: &PluginName,
+) -> anyhow::Result<Option<NameRecord>> {
+    let Some(commitment) = tree.lookup(store, &key_of(name)).context("read prefix tree")? else {
+        return Ok(None);
+    };
+    let bytes = store.blob(BlobKind::NameRecord, &commitment).context("read name record")?;
+    let bytes = bytes.ok_or_else(|| anyhow::anyhow!("name record {commitment} is gone; run fsck"))?;
+    Ok(Some(NameRecord::from_bytes(&bytes).context("decode name record")?))
+}
+

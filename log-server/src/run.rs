@@ -1,0 +1,124 @@
+//! Running the server: recovery, the two threads, HTTP, and an orderly end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use pds_core::acceptance::Acceptance;
+use pds_service::{durable, http, telemetry};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use crate::builder::Builder;
+use crate::config::Config;
+use crate::epoch_writer::EpochContent;
+use crate::http::{Api, router};
+use crate::identity::PublicIdentity;
+use crate::queue::Queue;
+use crate::recovery;
+use crate::sequencer::{Command, Rules, Sequencer, now};
+use crate::shared::Shared;
+
+/// Longest that requests under way may hold up the end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM or SIGINT, or until starting fails.
+///
+/// # Errors
+/// What kept it from starting.
+pub fn run(config: &Config) -> anyhow::Result<()> {
+    let metrics = telemetry::start(config.log_format, &config.log_filter)?;
+    check_confinement(config)?;
+    let mut writer = recovery::open(config)?;
+    let published = match recovery::published(&writer)? {
+        Some(published) => published,
+        None => writer.close(now(), EpochContent::default()).context("close epoch 0")?,
+    };
+    let store = Arc::clone(&writer.store);
+    let queue = Queue::load(&store)?;
+    let next_index = store.next_queue_index().context("read queue")?;
+    let shared = Arc::new(Shared::new(Arc::clone(&store), published));
+
+    let (commands, inbox) = mpsc::channel();
+    let (places, places_inbox) = mpsc::channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    let builder = Builder {
+        recipe: config.recipe(),
+        acceptance: Acceptance::of_policy(&config.policy())?,
+        policy: *writer.policy.digest(),
+        shared: Arc::clone(&shared),
+        stop: Arc::clone(&stop),
+    };
+    let decisions = commands.clone();
+    let rules = Rules {
+        interval: Duration::from_secs(config.epoch_interval_s),
+        decide_within_s: config.decide_within_s,
+        queue_limit: config.queue_limit,
+        disk: config.data_dir.clone(),
+        reserve_bytes: config.free_space_reserve_mib << 20,
+    };
+    let sequencer = Sequencer::new(rules, writer, Arc::clone(&shared), queue, next_index, places);
+    let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+    let builder = thread("builder").spawn(move || builder.run(&places_inbox, &decisions))?;
+    let sequencer = thread("sequencer").spawn(move || sequencer.run(&inbox))?;
+
+    let api = Api::new(shared, PublicIdentity::load(&config.data_dir)?, commands.clone(), metrics);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(config, api, &commands));
+    stop.store(true, Ordering::Relaxed);
+    let ended = sequencer.join();
+    // The builder ends with the object it compiles, which the compile limit bounds.
+    let built = builder.join();
+    served?;
+    ensure!(ended.is_ok() && built.is_ok(), "a thread ended in panic; see above");
+    info!("ended");
+    Ok(())
+}
+
+async fn serve(config: &Config, api: Api, commands: &mpsc::Sender<Command>) -> anyhow::Result<()> {
+    let termination = http::termination().context("watch signals")?;
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.with_context(|| format!("listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    if let Some(file) = &config.address_file {
+        durable::replace(file, format!("{address}\n").as_bytes())
+            .with_context(|| format!("write {}", file.display()))?;
+    }
+    let size = api.shared.published().head.size;
+    info!(origin = config.origin, %address, epochs = size.0, "listening");
+    let (drain, drained) = tokio::sync::watch::channel(false);
+    let mut asked = drained.clone();
+    let wait = async move {
+        let _ = asked.wait_for(|asked| *asked).await;
+    };
+    let server = tokio::spawn(http::serve(listener, router(api), wait));
+    let signal = termination.await;
+    let deadline = Instant::now() + Duration::from_secs(config.shutdown_grace_s);
+    info!(signal, grace_s = config.shutdown_grace_s, "finishing what was accepted");
+    // New submissions are refused from here on; reads go on until the last epoch is closed.
+    let _ = commands.send(Command::Finish(deadline));
+    let _ = drain.send(true);
+    match tokio::time::timeout(DRAIN, server).await {
+        Ok(joined) => joined?.context("serve"),
+        Err(_) => {
+            warn!("some requests took too long to finish");
+            Ok(())
+        }
+    }
+}
+
+fn check_confinement(config: &Config) -> anyhow::Result<()> {
+    if !config.allow_unconfined {
+        bail!(
+            "there is no sandbox for the compiler yet: a hostile source can make it read what this process can read. Run this \
+             only for sources you trust, on a machine of its own, and say so with allow_unconfined = true"
+        );
+    }
+    warn!("the compiler runs UNCONFINED (allow_unconfined = true); every build environment says so");
+    let version = std::process::Command::new(&config.compiler).arg("--version").output();
+    let works = version.as_ref().is_ok_and(|output| output.status.success());
+    ensure!(works, "the compiler {} does not run: install clang, or set `compiler`", config.compiler.display());
+    Ok(())
+}

@@ -1,0 +1,363 @@
+//! The one writer: accepts submissions, closes epochs.
+//!
+//! One thread owns the [`EpochWriter`] and the [`Queue`], and does all writing. It gathers commands and applies them in
+//! groups, so that many submissions share one sync; when the interval is over it closes an epoch. After any error of the
+//! disk or the guard it never writes or signs again: the published head stays served, and the process needs a restart.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use metrics::{counter, gauge, histogram};
+use pds_core::cose;
+use pds_schemas::cose::SignedKind;
+use pds_schemas::disk::SubmissionEntry;
+use pds_schemas::json::Progress;
+use pds_schemas::{Artefact, Digest, PluginName, PosixTime, Receipt, Release};
+use pds_store::Accepted;
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use crate::decide::Decision;
+use crate::epoch_writer::EpochWriter;
+use crate::intake::Candidate;
+use crate::queue::{Frozen, Queue};
+use crate::shared::Shared;
+
+/// Most submissions that share one sync.
+const GROUP: usize = 512;
+
+/// Something for the sequencer to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Take a checked submission, if its name and release allow it.
+    Accept(Box<Candidate>, Answer),
+    /// The submission at this place of the queue is decided.
+    Decided(u64, Box<Decision>),
+    /// Take nothing more, wait until then for what is queued, close a last epoch, and end.
+    Finish(Instant),
+}
+
+/// Where the answer to [`Command::Accept`] goes.
+pub type Answer = oneshot::Sender<Result<Acknowledged, Refusal>>;
+
+/// A submission that is durably stored.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
+    /// As stored.
+    pub entry: SubmissionEntry,
+    /// Whether it was there before.
+    pub known: bool,
+}
+
+/// Why a well-formed submission is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The name has another owner.
+    #[error("{0} belongs to another owner, whose record is {1}")]
+    NotOwner(PluginName, Digest),
+    /// Nobody has the name, and the owner record is not a first one.
+    #[error("nobody has {0} yet, so the owner record must have sequence 0")]
+    NotFirstOwner(PluginName),
+    /// The release is not new.
+    #[error("release {found} of {name} is not above {highest}, the highest ever seen")]
+    OldRelease {
+        /// The name.
+        name: PluginName,
+        /// What was submitted.
+        found: Release,
+        /// The highest seen.
+        highest: Release,
+    },
+    /// Too many wait.
+    #[error("{0} submissions wait for their decision, which is the most that this validator keeps")]
+    QueueFull(usize),
+    /// The disk is nearly full.
+    #[error("the validator's disk is nearly full")]
+    NoSpace,
+    /// An earlier write failed.
+    #[error("the validator stopped accepting and signing after a fault, and needs its operator")]
+    Halted,
+    /// The process is about to end.
+    #[error("the validator is shutting down")]
+    Finishing,
+}
+
+/// Fixed choices of the sequencer.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Time between epochs.
+    pub interval: Duration,
+    /// Seconds from acceptance to the promised decision.
+    pub decide_within_s: u64,
+    /// Most undecided submissions.
+    pub queue_limit: usize,
+    /// Folder whose disk must have `reserve_bytes` free for a submission to be taken.
+    pub disk: PathBuf,
+    /// See `disk`.
+    pub reserve_bytes: u64,
+}
+
+/// The writer thread's state; all of it is that thread's alone.
+pub struct Sequencer {
+    rules: Rules,
+    writer: EpochWriter,
+    shared: Arc<Shared>,
+    queue: Queue,
+    next_index: u64,
+    /// Places of the queue, for the builder to decide.
+    builder: Sender<u64>,
+    finish: Option<Instant>,
+}
+
+impl Sequencer {
+    /// Takes up `queue`, and gives the builder what is undecided. `next_index` is the next place in the queue.
+    pub fn new(
+        rules: Rules,
+        writer: EpochWriter,
+        shared: Arc<Shared>,
+        queue: Queue,
+        next_index: u64,
+        builder: Sender<u64>,
+    ) -> Self {
+        for index in queue.undecided_places() {
+            // Fails only when the builder has ended, and then nothing is decided any more.
+            let _ = builder.send(index);
+        }
+        Self { rules, writer, shared, queue, next_index, builder, finish: None }
+    }
+
+    /// Works until told to finish, or until nobody can tell it anything any more.
+    pub fn run(mut self, commands: &Receiver<Command>) {
+        let mut next_epoch = Instant::now() + self.rules.interval;
+        loop {
+            let wake = self.finish.map_or(next_epoch, |deadline| deadline.min(next_epoch));
+            match commands.recv_timeout(wake.saturating_duration_since(Instant::now())) {
+                Ok(first) => self.apply(std::iter::once(first).chain(commands.try_iter().take(GROUP - 1))),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let now = Instant::now();
+            let done = self.queue.undecided() == 0 || self.shared.halted().is_some();
+            if self.finish.is_some_and(|deadline| done || now >= deadline) {
+                break;
+            }
+            if now >= next_epoch {
+                self.close_epoch();
+                // Missed ticks are missed: no backfill.
+                next_epoch = (next_epoch + self.rules.interval).max(Instant::now());
+            }
+        }
+        if self.queue.has_news() {
+            self.close_epoch();
+        }
+        info!(waiting = self.queue.len(), "sequencer ended; what waits is in the queue");
+    }
+
+    fn apply(&mut self, commands: impl Iterator<Item = Command>) {
+        let mut group = Vec::new();
+        for command in commands {
+            match command {
+                Command::Accept(candidate, answer) => group.push((*candidate, answer)),
+                Command::Decided(index, decision) => self.decided(index, *decision),
+                Command::Finish(deadline) => self.finish = Some(deadline),
+            }
+        }
+        if !group.is_empty() {
+            self.accept(group);
+        }
+    }
+
+    fn decided(&mut self, index: u64, decision: Decision) {
+        let progress = match decision.decision {
+            pds_core::name_record::Decision::Validated(_) => Progress::Verified,
+            pds_core::name_record::Decision::Failed(_) => Progress::Failed,
+        };
+        if let Some(digest) = self.queue.decide(index, decision) {
+            self.shared.set_progress(digest, Some(progress));
+        }
+    }
+
+    /// Stores the group in one synced write; only then anybody is answered.
+    fn accept(&mut self, group: Vec<(Candidate, Answer)>) {
+        let time = now();
+        let mut accepted = Vec::new();
+        let mut answers: Vec<(Answer, SubmissionEntry, bool)> = Vec::new();
+        let mut in_group: HashMap<Digest, SubmissionEntry> = HashMap::new();
+        let has_space = self.has_space();
+        for (candidate, answer) in group {
+            let known = match in_group.get(&candidate.digest) {
+                Some(entry) => Ok(Some(entry.clone())),
+                None => self.shared.store.submission(&candidate.digest),
+            };
+            let taken = match known {
+                Ok(Some(entry)) => {
+                    answers.push((answer, entry, true));
+                    continue;
+                }
+                Ok(None) if !has_space => Err(Refusal::NoSpace),
+                Ok(None) => self.admit(&candidate),
+                Err(error) => Err(self.halt("look up a submission", &error)),
+            };
+            if let Err(refusal) = taken {
+                counter!("pds_submissions_refused_total", "reason" => refusal.metric()).increment(1);
+                let _ = answer.send(Err(refusal));
+                continue;
+            }
+            let Candidate { digest, submission, signed, archive } = candidate;
+            let receipt = self.receipt(digest, &submission, time);
+            let entry = SubmissionEntry { signed, receipt, index: self.next_index, published: None };
+            self.queue.push(self.next_index, digest, &submission);
+            self.next_index += 1;
+            in_group.insert(digest, entry.clone());
+            answers.push((answer, entry.clone(), false));
+            accepted.push(Accepted { digest, entry, archive, owner: submission.owner.to_bytes() });
+        }
+        if !accepted.is_empty()
+            && let Err(error) = self.writer.store.accept(&accepted)
+        {
+            let refusal = self.halt("store submissions", &error);
+            for (answer, ..) in answers {
+                let _ = answer.send(Err(refusal.clone()));
+            }
+            return;
+        }
+        for (answer, entry, known) in answers {
+            if !known {
+                let _ = self.builder.send(entry.index);
+            }
+            let _ = answer.send(Ok(Acknowledged { entry, known }));
+        }
+        counter!("pds_submissions_accepted_total").increment(accepted.len() as u64);
+        gauge!("pds_queue_length").set(self.queue.len() as f64);
+    }
+
+    fn admit(&mut self, candidate: &Candidate) -> Result<(), Refusal> {
+        if self.shared.halted().is_some() {
+            return Err(Refusal::Halted);
+        }
+        if self.finish.is_some() {
+            return Err(Refusal::Finishing);
+        }
+        if self.queue.len() >= self.rules.queue_limit {
+            return Err(Refusal::QueueFull(self.rules.queue_limit));
+        }
+        let submission = &candidate.submission;
+        let claim = self.queue.claim(&submission.name, &self.writer.store, &self.writer.tree);
+        let claim = claim.map_err(|error| self.halt("look up a name", &*error))?;
+        let Some(claim) = claim else {
+            let first = submission.owner.sequence == 0;
+            return if first { Ok(()) } else { Err(Refusal::NotFirstOwner(submission.name.clone())) };
+        };
+        if pds_core::hash::sha256(&submission.owner.to_bytes()) != claim.owner {
+            return Err(Refusal::NotOwner(submission.name.clone(), claim.owner));
+        }
+        if submission.release <= claim.highest {
+            return Err(Refusal::OldRelease {
+                name: submission.name.clone(),
+                found: submission.release,
+                highest: claim.highest,
+            });
+        }
+        Ok(())
+    }
+
+    fn receipt(&self, digest: Digest, submission: &pds_schemas::Submission, time: PosixTime) -> Vec<u8> {
+        let receipt = Receipt {
+            origin: self.writer.origin.clone(),
+            submission: digest,
+            name: submission.name.clone(),
+            release: submission.release,
+            index: self.next_index,
+            time,
+            decide_by: PosixTime(time.0 + self.rules.decide_within_s),
+        };
+        cose::sign(SignedKind::Receipt, &receipt, &self.writer.identity.str).to_bytes()
+    }
+
+    fn has_space(&self) -> bool {
+        match rustix::fs::statvfs(&self.rules.disk) {
+            Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize) >= self.rules.reserve_bytes,
+            Err(error) => {
+                warn!(%error, "cannot tell how much room the disk has; taking no submissions");
+                false
+            }
+        }
+    }
+
+    fn close_epoch(&mut self) {
+        if self.shared.halted().is_some() {
+            return;
+        }
+        let started = Instant::now();
+        let epoch = self.writer.next_epoch();
+        let frozen = self.queue.freeze(epoch, &self.writer.store, &self.writer.tree);
+        let Frozen { content, covered } = match frozen {
+            Ok(frozen) => frozen,
+            Err(error) => {
+                self.halt("freeze an epoch", &*error);
+                return;
+            }
+        };
+        let published: HashSet<Digest> = content.decided.iter().map(|d| d.digest).collect();
+        let changed = content.names.len();
+        match self.writer.close(now(), content) {
+            Ok(epoch) => {
+                info!(
+                    epoch = epoch.str.epoch.0,
+                    names = epoch.str.names,
+                    changed,
+                    published = published.len(),
+                    ms = started.elapsed().as_millis() as u64,
+                    "epoch closed"
+                );
+                gauge!("pds_epoch").set(epoch.str.epoch.0 as f64);
+                gauge!("pds_names").set(epoch.str.names as f64);
+                histogram!("pds_epoch_close_seconds").record(started.elapsed().as_secs_f64());
+                self.shared.publish(epoch);
+            }
+            Err(error) => {
+                self.halt("close an epoch", &error);
+                return;
+            }
+        }
+        for digest in self.queue.settle(&covered, &published) {
+            self.shared.set_progress(digest, None);
+        }
+        gauge!("pds_queue_length").set(self.queue.len() as f64);
+    }
+
+    fn halt(&mut self, doing: &str, cause: &(dyn std::error::Error + 'static)) -> Refusal {
+        let mut reason = format!("{doing}: {cause}");
+        let mut source = cause.source();
+        while let Some(error) = source {
+            reason = format!("{reason}: {error}");
+            source = error.source();
+        }
+        error!(reason, "this process signs and accepts no more; it serves what is published and needs a restart");
+        gauge!("pds_halted").set(1.0);
+        self.shared.halt(reason);
+        Refusal::Halted
+    }
+}
+
+impl Refusal {
+    fn metric(&self) -> &'static str {
+        match self {
+            Self::NotOwner(..) | Self::NotFirstOwner(_) => "owner",
+            Self::OldRelease { .. } => "release",
+            Self::QueueFull(_) => "queue-full",
+            Self::NoSpace => "no-space",
+            Self::Halted => "halted",
+            Self::Finishing => "finishing",
+        }
+    }
+}
+
+/// The clock.
+pub fn now() -> PosixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    PosixTime(since.map_or(0, |since| since.as_secs()))
+}
