@@ -22,7 +22,7 @@ const fn kind<A: Artefact>() -> Kind {
     }
 }
 
-pub const KINDS: [Kind; 21] = [
+pub const KINDS: [Kind; 22] = [
     kind::<Binding>(),
     kind::<BuildEnvironment>(),
     kind::<ChangeSet>(),
@@ -32,6 +32,7 @@ pub const KINDS: [Kind; 21] = [
     kind::<EvidenceExtra>(),
     kind::<FailureCause>(),
     kind::<Head>(),
+    kind::<NameHistory>(),
     kind::<NameRecord>(),
     kind::<OwnerRecord>(),
     kind::<PluginPackage>(),

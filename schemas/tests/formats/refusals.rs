@@ -82,6 +82,7 @@ pub fn table() -> Vec<Refusal> {
             prefix(),
             evidence(),
             package(),
+            history(),
             cose(),
             cose_header(),
             disk(),
@@ -645,10 +646,10 @@ fn evidence() -> Vec<Refusal> {
         ),
         extra(
             "validated",
-            "a binding of 1 MiB and a byte declared",
+            "a binding of 768 KiB and a byte declared",
             "TooLong",
             "evidence.binding",
-            put(&[2], raw(&[0x5a, 0, 0x10, 0, 1])),
+            put(&[2], raw(&[0x5a, 0, 0x0c, 0, 1])),
         ),
         extra("validated", "a null binding", "WrongType", "evidence.binding", put(&[2], null())),
         extra("absent", "no prefix proof", "MissingKey", "evidence.prefix", cut(3)),
@@ -674,6 +675,16 @@ fn evidence() -> Vec<Refusal> {
             "evidence.checkpoint",
             put(&[4], raw(&[0x7a, 0, 4, 0, 1])),
         ),
+    ]
+}
+
+fn history() -> Vec<Refusal> {
+    let of = |what, cause, edit: Edit| row("name-history", "two", what, cause, "name-history.records", edit);
+    vec![
+        of("no records", "Rule", put(&[1], Array(vec![]))),
+        of("1001 records declared", "TooLong", put(&[1], raw(&[0x99, 3, 0xe9]))),
+        of("a record of 1025 bytes declared", "TooLong", put(&[1, 0], raw(&[0x59, 4, 1]))),
+        of("a null record", "WrongType", put(&[1, 0], null())),
     ]
 }
 

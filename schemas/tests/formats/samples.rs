@@ -41,6 +41,7 @@ pub fn all() -> Vec<Sample> {
         proofs(),
         evidence(),
         packages(),
+        histories(),
         signed(),
         disk(),
     ];
@@ -447,6 +448,16 @@ fn packages() -> Vec<Sample> {
     vec![
         sample("two-validators", "two objects and two validators' evidence", &full),
         sample("no-evidence", "satisfies no formula, but is well formed", &bare),
+    ]
+}
+
+fn histories() -> Vec<Sample> {
+    let first = NameRecord { previous: None, changed: EpochNumber(0), ..name_record(State::Pending) };
+    let records = vec![name_record(State::Validated).to_bytes(), first.to_bytes()];
+    let short = NameHistory { records: vec![first.to_bytes()] };
+    vec![
+        sample("two", "newest first, down to the first", &NameHistory { records }),
+        sample("one", "a name that never changed", &short),
     ]
 }
 

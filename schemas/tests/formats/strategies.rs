@@ -290,6 +290,10 @@ pub fn plugin_package() -> impl Strategy<Value = PluginPackage> {
     })
 }
 
+pub fn name_history() -> impl Strategy<Value = NameHistory> {
+    vec(bytes(40), 1..4).prop_map(|records| NameHistory { records })
+}
+
 pub fn cose_sign1() -> impl Strategy<Value = CoseSign1> {
     (0_usize..4, key(), bytes(80), any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(
         |(kind, key, payload, r, s)| {
