@@ -180,7 +180,8 @@ fn read_copath(d: &mut Decoder<'_>, depth: usize) -> Result<Vec<Option<Digest>>,
     Ok(copath)
 }
 
-/// Answer of `GET /plugins/{name}/history`: name records, each naming the one after it in this list as its previous.
+/// Answer of `GET /plugins/{name}/history`: one or more name records, each naming the one
+/// after it in this list as its previous.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameHistory {
     /// Encoded [`crate::NameRecord`]s, newest first. More follow if the last one has a previous.
@@ -209,7 +210,10 @@ impl Artefact for NameHistory {
     fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         d.record(|r| {
             let read = |d: &mut Decoder<'_>| d.bytes(crate::NameRecord::MAX_BYTES).map(<[u8]>::to_vec);
-            Ok(Self { records: r.required(1, "name-history.records", |d| d.array(Self::MAX_RECORDS, read))? })
+            let records = r.required(1, "name-history.records", |d| d.array(Self::MAX_RECORDS, read))?;
+            // An empty one would have the bytes of an empty change set.
+            r.rule(!records.is_empty(), "a history has at least one record")?;
+            Ok(Self { records })
         })
     }
 }
