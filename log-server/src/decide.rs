@@ -47,8 +47,7 @@ pub fn decide(
         return Err(failure.clone());
     }
     let verdicts = verdicts(&outcome);
-    let objects =
-        ObjectMap::new(outcome.objects.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))));
+    let objects = ObjectMap::new(outcome.objects.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))));
     let environment = outcome.environment.as_ref().map(|e| BuildEnvironment {
         compiler: e.compiler.clone(),
         flags: e.flags.clone(),

@@ -110,8 +110,7 @@ impl EpochWriter {
         // (c) What is about to be signed is what the disk holds.
         check_read_back(&store, &plan, &content.blobs)?;
         // (d) Signatures, in memory only.
-        let sealed =
-            plan.seal(self.frontier.clone(), &self.identity.log, &self.identity.str)?;
+        let sealed = plan.seal(self.frontier.clone(), &self.identity.log, &self.identity.str)?;
         // (e) Batch B, synced: the commit point.
         let commit = EpochCommit {
             head: &sealed.head,

@@ -98,7 +98,8 @@ pub fn check(body: &[u8]) -> Result<Candidate, IntakeError> {
         let (stated, found) = (submission.name.to_string(), manifest.name.to_string());
         return Err(IntakeError::OtherName { stated, found });
     }
-    let folder = submission.manifest.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let folder =
+        submission.manifest.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     for object in manifest.objects() {
         let source_file = format!("{folder}{}", source_of(object));
         if tree.get(&source_file).is_none() {

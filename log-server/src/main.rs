@@ -91,7 +91,9 @@ fn init(file: &std::path::Path, json: bool) -> anyhow::Result<()> {
         println!("{}", serde_json::json!({ "log": public.log.to_string(), "str": public.str.to_string() }));
     } else {
         println!("log key  {}\nSTR key  {}", public.log, public.str);
-        println!("Give both to those who are to trust this validator. Keep the key files; back up the guard never.");
+        println!(
+            "Give both to those who are to trust this validator. Keep the key files; back up the guard never."
+        );
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use pds_core::prefix::{PrefixTree, key_of};
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::{Published as PublishedAt, SubmissionEntry};
 use pds_schemas::{Artefact, Digest, EpochNumber, NameRecord, PluginName, Release, Submission};
-use pds_store::{BlobKind, Decided, Store, StoreError};
+use pds_store::{BlobKind, Decided, Store};
 
 use crate::decide::Decision;
 use crate::epoch_writer::EpochContent;
@@ -74,7 +74,8 @@ impl Queue {
         let mut queue = Self::default();
         for (index, digest) in store.queue(0, usize::MAX).context("read queue")? {
             let entry = store.submission(&digest).context("read submission")?;
-            let entry = entry.with_context(|| format!("submission {digest} is queued and not there; run fsck"))?;
+            let entry =
+                entry.with_context(|| format!("submission {digest} is queued and not there; run fsck"))?;
             let submission: Submission = cose::open_any_key(&entry.signed, SignedKind::Submission)
                 .with_context(|| format!("submission {digest} is damaged; run fsck"))?
                 .0;
@@ -124,7 +125,7 @@ impl Queue {
     /// Who has `name` by what waits or by the tree; `None` when nobody does.
     ///
     /// # Errors
-    /// [`StoreError`], also for a damaged tree.
+    /// When the database is damaged.
     pub fn claim(
         &self,
         name: &PluginName,
@@ -249,4 +250,3 @@ pub fn current_record(
     let bytes = bytes.ok_or_else(|| anyhow::anyhow!("name record {commitment} is gone; run fsck"))?;
     Ok(Some(NameRecord::from_bytes(&bytes).context("decode name record")?))
 }
-

@@ -94,7 +94,12 @@ fn open_guard(config: &Config) -> anyhow::Result<Guard> {
     })
 }
 
-fn settle_guard(guard: &mut Guard, head: Option<&Head>, store: &Store, config: &Config) -> anyhow::Result<()> {
+fn settle_guard(
+    guard: &mut Guard,
+    head: Option<&Head>,
+    store: &Store,
+    config: &Config,
+) -> anyhow::Result<()> {
     let path = config.guard_file();
     let path = path.display();
     let bytes = head.map(Artefact::to_bytes).unwrap_or_default();
@@ -107,7 +112,9 @@ fn settle_guard(guard: &mut Guard, head: Option<&Head>, store: &Store, config: &
     };
     let held_size = held.as_ref().map_or(TreeSize(0), |held| held.size);
     let Some(head) = head else {
-        bail!("the guard {path} holds a head of {held_size} epochs, the database none: it is not the one that signed");
+        bail!(
+            "the guard {path} holds a head of {held_size} epochs, the database none: it is not the one that signed"
+        );
     };
     if held_size > head.size {
         bail!(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -66,18 +67,22 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 
     let api = Api::new(shared, PublicIdentity::load(&config.data_dir)?, commands.clone(), metrics);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(config, api, &commands));
+    let served = runtime.block_on(serve(config, api, &commands, sequencer));
     stop.store(true, Ordering::Relaxed);
-    let ended = sequencer.join();
-    // The builder ends with the object it compiles, which the compile limit bounds.
+    // The builder ends with the submission it is at, which the compile limits bound.
     let built = builder.join();
     served?;
-    ensure!(ended.is_ok() && built.is_ok(), "a thread ended in panic; see above");
+    ensure!(built.is_ok(), "the builder ended in panic; see above");
     info!("ended");
     Ok(())
 }
 
-async fn serve(config: &Config, api: Api, commands: &mpsc::Sender<Command>) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    api: Api,
+    commands: &mpsc::Sender<Command>,
+    sequencer: JoinHandle<()>,
+) -> anyhow::Result<()> {
     let termination = http::termination().context("watch signals")?;
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.with_context(|| format!("listen on {}", config.listen))?;
@@ -88,25 +93,27 @@ async fn serve(config: &Config, api: Api, commands: &mpsc::Sender<Command>) -> a
     }
     let size = api.shared.published().head.size;
     info!(origin = config.origin, %address, epochs = size.0, "listening");
-    let (drain, drained) = tokio::sync::watch::channel(false);
-    let mut asked = drained.clone();
-    let wait = async move {
-        let _ = asked.wait_for(|asked| *asked).await;
-    };
-    let server = tokio::spawn(http::serve(listener, router(api), wait));
-    let signal = termination.await;
-    let deadline = Instant::now() + Duration::from_secs(config.shutdown_grace_s);
-    info!(signal, grace_s = config.shutdown_grace_s, "finishing what was accepted");
-    // New submissions are refused from here on; reads go on until the last epoch is closed.
-    let _ = commands.send(Command::Finish(deadline));
-    let _ = drain.send(true);
-    match tokio::time::timeout(DRAIN, server).await {
-        Ok(joined) => joined?.context("serve"),
-        Err(_) => {
-            warn!("some requests took too long to finish");
-            Ok(())
+    let (drain, drained) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(http::serve(listener, router(api), async {
+        let _ = drained.await;
+    }));
+    let mut sequencer = tokio::task::spawn_blocking(move || sequencer.join());
+    let ended = tokio::select! {
+        ended = &mut sequencer => ended,
+        signal = termination => {
+            info!(signal, grace_s = config.shutdown_grace_s, "finishing what was accepted");
+            // New submissions are refused from here on; reads go on until the last epoch is closed.
+            let _ = commands.send(Command::Finish(Instant::now() + Duration::from_secs(config.shutdown_grace_s)));
+            sequencer.await
         }
+    };
+    let _ = drain.send(());
+    match tokio::time::timeout(DRAIN, server).await {
+        Ok(joined) => joined?.context("serve")?,
+        Err(_) => warn!("some requests took too long to finish"),
     }
+    ensure!(ended?.is_ok(), "the sequencer ended in panic; see above");
+    Ok(())
 }
 
 fn check_confinement(config: &Config) -> anyhow::Result<()> {
@@ -119,6 +126,10 @@ fn check_confinement(config: &Config) -> anyhow::Result<()> {
     warn!("the compiler runs UNCONFINED (allow_unconfined = true); every build environment says so");
     let version = std::process::Command::new(&config.compiler).arg("--version").output();
     let works = version.as_ref().is_ok_and(|output| output.status.success());
-    ensure!(works, "the compiler {} does not run: install clang, or set `compiler`", config.compiler.display());
+    ensure!(
+        works,
+        "the compiler {} does not run: install clang, or set `compiler`",
+        config.compiler.display()
+    );
     Ok(())
 }

@@ -336,7 +336,10 @@ impl Sequencer {
             reason = format!("{reason}: {error}");
             source = error.source();
         }
-        error!(reason, "this process signs and accepts no more; it serves what is published and needs a restart");
+        error!(
+            reason,
+            "this process signs and accepts no more; it serves what is published and needs a restart"
+        );
         gauge!("pds_halted").set(1.0);
         self.shared.halt(reason);
         Refusal::Halted

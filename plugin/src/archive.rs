@@ -133,6 +133,18 @@ pub enum ArchiveError {
     Empty,
 }
 
+impl ArchiveError {
+    /// The limit that was exceeded, if one was: entries, or bytes.
+    pub fn limit(&self) -> Option<u64> {
+        match self {
+            Self::TooManyEntries { limit, .. } => Some(*limit as u64),
+            Self::FileTooLarge { limit, .. } | Self::TotalTooLarge { limit, .. } => Some(*limit),
+            Self::Path { cause: PathError::TooLong(_), .. } => Some(SourceTree::MAX_PATH_BYTES as u64),
+            _ => None,
+        }
+    }
+}
+
 /// Reads a gzip'ed tar into memory.
 ///
 /// Exactly one gzip member with nothing behind it, holding a complete ustar archive of files and folders; folders are

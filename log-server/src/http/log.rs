@@ -5,9 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::IntoResponse;
 use pds_core::hash::leaf_hash;
 use pds_core::log::proof::{prove_consistency, prove_inclusion, verify_consistency, verify_inclusion};
-use pds_core::log::tile::{
-    EntriesAddress, FULL_WIDTH, TileAddress, encode_entries, encode_tile, tile_root,
-};
+use pds_core::log::tile::{EntriesAddress, FULL_WIDTH, TileAddress, encode_entries, encode_tile, tile_root};
 use pds_core::log::{self, LogError, NodeReader};
 use pds_schemas::json::LogProof;
 use pds_schemas::{EpochNumber, TreeSize};

@@ -95,12 +95,7 @@ fn chain(api: &Api, name: &PluginName, from: Digest) -> anyhow::Result<Vec<Vec<u
     Ok(records)
 }
 
-fn make(
-    api: &Api,
-    published: &Published,
-    name: &PluginName,
-    epoch: EpochNumber,
-) -> anyhow::Result<Evidence> {
+fn make(api: &Api, published: &Published, name: &PluginName, epoch: EpochNumber) -> anyhow::Result<Evidence> {
     let store = &*api.shared.store;
     let key = key_of(name);
     let is_now = epoch == published.str.epoch;

@@ -70,12 +70,7 @@ async fn read_body(request: Request) -> Result<Bytes, Problem> {
     })
 }
 
-fn describe(
-    api: &Api,
-    digest: Digest,
-    submission: &Submission,
-    entry: &SubmissionEntry,
-) -> SubmissionStatus {
+fn describe(api: &Api, digest: Digest, submission: &Submission, entry: &SubmissionEntry) -> SubmissionStatus {
     let unpublished = api.shared.progress(&digest).unwrap_or(Progress::Queued);
     let progress = if entry.published.is_some() { Progress::Published } else { unpublished };
     let outcome = match (&entry.published, progress) {
@@ -108,12 +103,16 @@ fn unsound(error: IntakeError) -> Problem {
         }
         IntakeError::Signed(_) => (StatusCode::BAD_REQUEST, "bad-signature", "upload.signed", None),
         IntakeError::SignerNotOwner => (StatusCode::FORBIDDEN, "signer-not-owner", "upload.signed", None),
-        IntakeError::Archive(cause) => (StatusCode::BAD_REQUEST, "bad-archive", "upload.archive", cause.limit()),
+        IntakeError::Archive(cause) => {
+            (StatusCode::BAD_REQUEST, "bad-archive", "upload.archive", cause.limit())
+        }
         IntakeError::Source { .. } => (StatusCode::BAD_REQUEST, "source-digest", "submission.source", None),
         IntakeError::NoManifest(_) | IntakeError::Manifest(_) | IntakeError::OtherName { .. } => {
             (StatusCode::BAD_REQUEST, "bad-manifest", "submission.manifest", None)
         }
-        IntakeError::NoSource { .. } => (StatusCode::BAD_REQUEST, "missing-source", "submission.manifest", None),
+        IntakeError::NoSource { .. } => {
+            (StatusCode::BAD_REQUEST, "missing-source", "submission.manifest", None)
+        }
         IntakeError::Bytecode => (StatusCode::BAD_REQUEST, "bytecode", "submission.bytecode", None),
     };
     let problem = Problem::new(status, kind, error.to_string()).field(field);
