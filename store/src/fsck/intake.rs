@@ -2,14 +2,18 @@
 
 use pds_core::cose;
 use pds_core::hash::sha256;
-use pds_schemas::cose::SignedKind;
-use pds_schemas::disk::SubmissionEntry;
-use pds_schemas::{Artefact, Digest, Receipt, Submission};
+use pds_core::prefix::{PrefixTree, key_of};
+use pds_schemas::cose::{CoseSign1, SignedKind};
+use pds_schemas::disk::{Published, SubmissionEntry};
+use pds_schemas::{
+    Artefact, Binding, Digest, EpochNumber, FailureCause, NameRecord, PluginName, Receipt, SignedTreeRoot,
+    Submission,
+};
 
 use super::{Checker, Problem, Reported};
 use crate::family::{NEXT_INDEX_KEY, read_digest, read_number};
 use crate::read::check_archive;
-use crate::{BlobKind, Damage, Family};
+use crate::{BlobKind, Damage, Family, Store};
 
 impl Checker<'_> {
     /// Checks every submission, and that there are as many as indexes were given out.
@@ -41,8 +45,7 @@ impl Checker<'_> {
             };
             let Ok(stored) = checker.read(Family::Submissions, digest.as_ref()) else { return };
             let Some(stored) = stored else {
-                let place_of_submission = Family::Submissions.at(digest.as_ref());
-                return checker.add(place_of_submission, Problem::Unresolved(place()));
+                return checker.add(place(), Problem::Rule("names no submission"));
             };
             // A malformed one was reported with the submissions.
             let Ok(entry) = SubmissionEntry::from_bytes(&stored) else { return };
@@ -85,13 +88,12 @@ impl Checker<'_> {
                 self.check_receipt(digest, &submission, entry);
             }
         }
-        match entry.published {
+        match &entry.published {
+            Some(published) if published.epoch.0 >= size => {
+                self.add(place(), Problem::Rule("is published in an epoch beyond the head"));
+            }
             Some(published) => {
-                let signed = published.epoch.0 < size;
-                self.require(signed, place, "is published in an epoch beyond the head");
-                if let Some(cause) = &published.cause {
-                    self.exists(BlobKind::Cause, cause, &place());
-                }
+                let _ = self.check_published(digest, entry, published);
             }
             None => {
                 let _ = self.check_undecided(digest, entry);
@@ -113,6 +115,56 @@ impl Checker<'_> {
                 self.require(same, place, "its receipt is of another submission or index");
             }
         }
+    }
+
+    /// Checks that the epoch which is to have published the decision did.
+    fn check_published(
+        &mut self,
+        digest: &Digest,
+        entry: &SubmissionEntry,
+        published: &Published,
+    ) -> Result<(), Reported> {
+        let place = || Family::Submissions.at(digest.as_ref());
+        let own = place();
+        if let Some(cause) = &published.cause {
+            let cause: FailureCause = self.named_artefact(BlobKind::Cause, cause, &own)?;
+            self.require(cause.submission == *digest, place, "its cause is another submission's");
+        }
+        let Ok(signed) = CoseSign1::from_bytes(&entry.signed) else { return Err(Reported) };
+        let Ok(submission) = Submission::from_bytes(&signed.payload) else { return Err(Reported) };
+        let record = self.record_at(published.epoch, &submission.name)?;
+        let by_binding = match &record.binding {
+            Some(binding) => {
+                Some(self.named_artefact::<Binding>(BlobKind::Binding, binding, &own)?.submission)
+            }
+            None => None,
+        };
+        let by_cause = match &record.cause {
+            Some(cause) => {
+                Some(self.named_artefact::<FailureCause>(BlobKind::Cause, cause, &own)?.submission)
+            }
+            None => None,
+        };
+        // Of two decisions about a name in one epoch, the record has the later one.
+        let here = |decided: &Digest| {
+            let of = self.store.submission(decided).ok().flatten().and_then(|entry| entry.published);
+            decided == digest || of.is_some_and(|of| of.epoch == published.epoch)
+        };
+        let found = [by_binding, by_cause].iter().flatten().any(here);
+        self.require(found, place, "is not decided in the epoch it is said to be published in");
+        Ok(())
+    }
+
+    /// The record of `name` in the tree of `epoch`. That it can be looked up was checked with the epoch.
+    fn record_at(&mut self, epoch: EpochNumber, name: &PluginName) -> Result<NameRecord, Reported> {
+        let sound = |store: &Store| {
+            let signed = CoseSign1::from_bytes(&store.entry(epoch).ok()??).ok()?;
+            let str = SignedTreeRoot::from_bytes(&signed.payload).ok()?;
+            let tree = PrefixTree::open(str.prefix_root, store.epoch_root(epoch).ok()??.page_epoch).ok()?;
+            let commitment = tree.lookup(store, &key_of(name)).ok()??;
+            NameRecord::from_bytes(&store.blob(BlobKind::NameRecord, &commitment).ok()??).ok()
+        };
+        sound(self.store).ok_or(Reported)
     }
 
     fn check_undecided(&mut self, digest: &Digest, entry: &SubmissionEntry) -> Result<(), Reported> {

@@ -18,8 +18,7 @@ impl Checker<'_> {
     /// Checks the name record that a change leads to, and all that it names.
     pub(super) fn check_change(&mut self, epoch: EpochNumber, change: &Change) -> Result<(), Reported> {
         let by = Family::Transitions.at(epoch.0.to_be_bytes());
-        let bytes = self.named(BlobKind::NameRecord, &change.new, &by)?;
-        let Ok(record) = NameRecord::from_bytes(&bytes) else { return Err(Reported) };
+        let record: NameRecord = self.named_artefact(BlobKind::NameRecord, &change.new, &by)?;
         let place = || place_of(BlobKind::NameRecord, &change.new);
         self.require(
             record.name == change.name,
@@ -86,6 +85,17 @@ impl Checker<'_> {
         }
     }
 
+    /// The artefact in a blob that `by` names. What is not one is left to [`Self::check_blobs`].
+    pub(super) fn named_artefact<T: Artefact>(
+        &mut self,
+        kind: BlobKind,
+        digest: &Digest,
+        by: &Place,
+    ) -> Result<T, Reported> {
+        let bytes = self.named(kind, digest, by)?;
+        T::from_bytes(&bytes).map_err(|_| Reported)
+    }
+
     fn check_owner(&mut self, record: &NameRecord, by: &Place) -> Result<(), Reported> {
         let bytes = self.named(BlobKind::Object, &record.owner, by)?;
         let place = || place_of(BlobKind::Object, &record.owner);
@@ -95,8 +105,7 @@ impl Checker<'_> {
     }
 
     fn check_binding(&mut self, record: &NameRecord, digest: &Digest, by: &Place) -> Result<(), Reported> {
-        let bytes = self.named(BlobKind::Binding, digest, by)?;
-        let Ok(binding) = Binding::from_bytes(&bytes) else { return Err(Reported) };
+        let binding: Binding = self.named_artefact(BlobKind::Binding, digest, by)?;
         let place = || place_of(BlobKind::Binding, digest);
         self.require(binding.name == record.name, place, "is the binding of another name");
         let seen = binding.release <= record.highest_release;
@@ -113,8 +122,7 @@ impl Checker<'_> {
     }
 
     fn check_cause(&mut self, name: &PluginName, digest: &Digest, by: &Place) -> Result<(), Reported> {
-        let bytes = self.named(BlobKind::Cause, digest, by)?;
-        let Ok(cause) = FailureCause::from_bytes(&bytes) else { return Err(Reported) };
+        let cause: FailureCause = self.named_artefact(BlobKind::Cause, digest, by)?;
         let place = || place_of(BlobKind::Cause, digest);
         self.require(cause.name == *name, place, "is the cause of another name's failure");
         self.exists(BlobKind::Policy, &cause.policy, &place());
