@@ -1,5 +1,7 @@
 //! What is written is read again: at once, and after the store was closed.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{BUDGET, Outcome, Validator, assert_sound};
