@@ -10,7 +10,7 @@ use std::process::Command;
 
 use common::{BUDGET, Outcome, Validator, assert_sound, image};
 use pds_schemas::disk::Head;
-use pds_store::{Dropped, Store, StoreError};
+use pds_store::{Dropped, MemoryBudget, Store, StoreError};
 
 const CHILD: &str = "PDS_STORE_TEST_CHILD";
 
@@ -68,6 +68,27 @@ fn first_epoch_is_dropped_when_it_was_not_committed() {
     assert_eq!(assert_sound(&pv.store).epochs, 0);
     pv.close(&[]);
     assert_sound(&pv.store);
+}
+
+/// Batch A goes to table files and several logs before batch B is written.
+#[test]
+fn epoch_is_whole_when_it_is_larger_than_the_write_buffer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut pv = Validator::create(&path);
+    let small = MemoryBudget { block_cache_bytes: 1 << 20, write_buffer_bytes: 128 << 10 };
+    pv = pv.reopen(&small);
+    pv.submit_all((0..2000).map(|i| (format!("org.example.plugin{i}"), 1)));
+    let draft = pv.draft(&[]);
+    pv.store.write_epoch_data(&draft.data()).unwrap();
+    pv = pv.reopen(&small);
+    let expect = Dropped { pages: draft.pages.len(), transitions: 1 };
+    assert_eq!(pv.store.drop_unfinished().unwrap(), expect);
+    assert_eq!(assert_sound(&pv.store).epochs, 0);
+    pv.close(&[]);
+    pv = pv.reopen(&small);
+    let counts = assert_sound(&pv.store);
+    assert_eq!((counts.names, counts.pages), (2000, draft.pages.len() as u64));
 }
 
 #[test]

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use common::{BUDGET, Outcome, Validator, assert_sound, check, keys, raw};
 use pds_core::prefix::{PageId, page_links};
-use pds_schemas::EpochNumber;
+use pds_schemas::{EpochNumber, SignedTreeRoot};
 use pds_store::fsck::{self, Finding, Problem};
-use pds_store::{Family, Place, Store};
+use pds_store::{BlobKind, Family, Place, Store};
 use rocksdb::DB;
 
 /// Findings in a database that is open for tampering: a reader sees what is in its log.
@@ -262,6 +262,67 @@ fn log_of_another_validator_is_named() {
     let found = check(fsck::Keys { log: other.verifier().clone(), ..keys() });
     assert_eq!(found.len(), 1);
     assert!(matches!(found[0].problem, Problem::Checkpoint(_)), "{:#?}", show(&found));
+}
+
+#[test]
+fn signed_statement_that_does_not_hold_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let waiting = |pv: &Validator| pv.store.queue(0, 1).unwrap()[0].1;
+    let check = |test: &str, family: Family, expect: &str, change: fn(&mut SignedTreeRoot)| {
+        let mut pv = Validator::with_history(&folder.path().join(test));
+        let draft = pv.draft_signing(&[(waiting(&pv), Outcome::Validated)], change);
+        pv.store.write_epoch_data(&draft.data()).unwrap();
+        pv.store.commit_epoch(&draft.commit()).unwrap();
+        pv.adopt(draft);
+        let (found, _) = check(&pv.store);
+        let named = |f: &Finding| {
+            let of_epoch =
+                f.place.key.starts_with(&4u64.to_be_bytes()) || f.place.key.starts_with(&4u32.to_be_bytes());
+            f.place.family == family && of_epoch && f.problem.to_string().contains(expect)
+        };
+        assert!(found.iter().any(named), "{test}: {:#?}", show(&found));
+    };
+    check("time", Family::Entries, "time is before", |str| str.time.0 = 999);
+    check("previous", Family::Entries, "previous digest", |str| str.previous.0[0] ^= 1);
+    check("origin", Family::Entries, "origin", |str| str.origin = "other.example/log".to_owned());
+    check("epoch", Family::Entries, "epoch is not its index", |str| str.epoch.0 = 5);
+    check("names", Family::Entries, "number of names", |str| str.names += 1);
+    check("changes", Family::Transitions, "change set", |str| str.changes.0[0] ^= 1);
+    check("root", Family::Transitions, "root", |str| str.prefix_root.0[0] ^= 1);
+    check("pages", Family::Pages, "root", |str| str.prefix_root.0[0] ^= 1);
+}
+
+#[test]
+fn blob_that_was_never_written_is_named_by_what_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in BlobKind::ALL {
+        let mut pv = Validator::create(&folder.path().join(kind.name()));
+        let all = pv.submit_all([("org.example.a".to_owned(), 1), ("org.example.b".to_owned(), 1)]);
+        let mut draft = pv.draft(&[(all[0], Outcome::Validated), (all[1], Outcome::Failed)]);
+        draft.blobs.retain(|blob| blob.kind() != kind);
+        pv.store.write_epoch_data(&draft.data()).unwrap();
+        pv.store.commit_epoch(&draft.commit()).unwrap();
+        let (found, _) = check(&pv.store);
+        let unresolved = |f: &Finding| {
+            f.place.family == Family::Blobs
+                && f.place.to_string().contains(kind.name())
+                && matches!(f.problem, Problem::Unresolved(_))
+        };
+        assert!(!found.is_empty() && found.iter().all(unresolved), "{}: {:#?}", kind.name(), show(&found));
+    }
+}
+
+#[test]
+fn two_decisions_about_a_name_in_one_epoch_are_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, first) in [Outcome::Validated, Outcome::Failed].into_iter().enumerate() {
+        for (j, second) in [Outcome::Validated, Outcome::Failed].into_iter().enumerate() {
+            let mut pv = Validator::create(&folder.path().join(format!("{i}{j}")));
+            let all = pv.submit_all((1..3).map(|release| ("org.example.a".to_owned(), release)));
+            pv.close(&[(all[0], first), (all[1], second)]);
+            assert_sound(&pv.store);
+        }
+    }
 }
 
 /// A flipped byte in a table file is refused at opening, found by the check, or without any effect.

@@ -77,6 +77,29 @@ fn committed_epochs_are_there_after_reopening() {
 }
 
 #[test]
+fn reads_go_on_in_other_threads_while_one_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pv = Validator::with_history(&folder.path().join("store"));
+    let drafts: Vec<_> = (0..20)
+        .map(|i| pv.accepted(&format!("org.example.thread{i}"), 1, pv.store.next_queue_index().unwrap() + i))
+        .collect();
+    let (store, first) = (&pv.store, pv.store.next_queue_index().unwrap());
+    std::thread::scope(|scope| {
+        let reader = || {
+            while store.next_queue_index().unwrap() < first + 20 {
+                let head = store.head().unwrap().unwrap();
+                assert_eq!(root(store, head.size).unwrap(), head.log_root);
+            }
+        };
+        scope.spawn(reader);
+        scope.spawn(reader);
+        drafts.iter().for_each(|accepted| store.accept(std::slice::from_ref(accepted)).unwrap());
+    });
+    pv.close(&[]);
+    assert_sound(&pv.store);
+}
+
+#[test]
 fn absent_things_are_absent() {
     let folder = tempfile::tempdir().unwrap();
     let pv = Validator::with_history(&folder.path().join("store"));

@@ -170,11 +170,17 @@ impl Validator {
     }
 
     pub fn submit(&mut self, name_text: &str, release: u64) -> Digest {
-        let accepted = self.accepted(name_text, release, self.next_index);
-        self.store.accept(std::slice::from_ref(&accepted)).unwrap();
-        self.next_index += 1;
-        self.admitted.push(submission_of(&accepted.entry));
-        accepted.digest
+        self.submit_all([(name_text.to_owned(), release)])[0]
+    }
+
+    /// Submits all in one write.
+    pub fn submit_all(&mut self, releases: impl IntoIterator<Item = (String, u64)>) -> Vec<Digest> {
+        let accepted: Vec<_> =
+            releases.into_iter().zip(self.next_index..).map(|((n, r), i)| self.accepted(&n, r, i)).collect();
+        self.store.accept(&accepted).unwrap();
+        self.next_index += accepted.len() as u64;
+        self.admitted.extend(accepted.iter().map(|accepted| submission_of(&accepted.entry)));
+        accepted.into_iter().map(|accepted| accepted.digest).collect()
     }
 
     /// Writes and commits the next epoch.
@@ -183,6 +189,13 @@ impl Validator {
         self.store.write_epoch_data(&draft.data()).unwrap();
         self.store.commit_epoch(&draft.commit()).unwrap();
         self.adopt(draft);
+    }
+
+    /// Closes the store and opens it again; what was admitted is remembered.
+    pub fn reopen(self, budget: &MemoryBudget) -> Self {
+        let Self { path, store, .. } = self;
+        drop(store);
+        Self { store: Store::open(&path, budget).unwrap(), path, ..self }
     }
 
     pub fn adopt(&mut self, draft: Draft) {
@@ -195,6 +208,15 @@ impl Validator {
 
     /// Computes the next epoch; writes nothing.
     pub fn draft(&self, decisions: &[(Digest, Outcome)]) -> Draft {
+        self.draft_signing(decisions, |_| {})
+    }
+
+    /// As `draft`, but signs what `change` makes of the STR.
+    pub fn draft_signing(
+        &self,
+        decisions: &[(Digest, Outcome)],
+        change: impl FnOnce(&mut SignedTreeRoot),
+    ) -> Draft {
         let epoch = EpochNumber(self.frontier.size().0);
         let policy = Policy {
             origin: ORIGIN.to_owned(),
@@ -242,7 +264,7 @@ impl Validator {
         changes.sort_by_key(|change| change.key);
         let applied = self.tree.apply(&self.store, epoch, &changes).unwrap();
         let changes = ChangeSet { changes };
-        let str = SignedTreeRoot {
+        let mut str = SignedTreeRoot {
             origin: ORIGIN.to_owned(),
             epoch,
             time: PosixTime(1000 + epoch.0 * 60),
@@ -253,6 +275,7 @@ impl Validator {
             policy,
             extensions: Digest::ZERO,
         };
+        change(&mut str);
         let entry = cose::sign(SignedKind::SignedTreeRoot, &str, &self.str).to_bytes();
         let (mut frontier, mut nodes) = (self.frontier.clone(), Vec::new());
         frontier.append(leaf_hash(&entry), |node| nodes.push(node)).unwrap();
