@@ -12,6 +12,7 @@
 mod blob;
 mod error;
 mod family;
+pub mod fsck;
 mod open;
 mod options;
 mod read;

@@ -133,7 +133,8 @@ impl Store {
         })
     }
 
-    /// What [`Store::write_epoch_data`] wrote for `epoch`, from the database. Each of `blobs` is there and has its hash.
+    /// What [`Store::write_epoch_data`] wrote for `epoch`, as the database gives it out now. Each of `blobs` is there and has
+    /// its hash. Shortly after it was written it comes from RocksDB's memory: this is about what the database understood.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`], [`StoreError::Database`].

@@ -1,0 +1,191 @@
+//! What is written is read again: at once, and after the store was closed.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::{BUDGET, Outcome, Validator, assert_sound};
+use pds_core::hash::{leaf_hash, sha256};
+use pds_core::log::{NodeReader, root};
+use pds_core::prefix::{PageSource, PrefixTree, key_of, recompute_root};
+use pds_schemas::{Artefact, Digest, EpochNumber, TreeSize};
+use pds_store::{BlobKind, Damage, Family, Store, StoreError};
+
+#[test]
+fn accepted_submission_is_read_back_and_queued() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pv = Validator::create(&folder.path().join("store"));
+    let (a, b) = (pv.submit("org.example.a", 1), pv.submit("org.example.b", 1));
+    let expect = pv.accepted("org.example.b", 1, 1);
+    assert_eq!(pv.store.submission(&b).unwrap(), Some(expect.entry));
+    assert_eq!(pv.store.archive(&b).unwrap(), Some(expect.archive));
+    assert_eq!(pv.store.blob(BlobKind::Object, &sha256(&expect.owner)).unwrap(), Some(expect.owner));
+    assert_eq!(pv.store.queue(0, 10).unwrap(), [(0, a), (1, b)]);
+    assert_eq!(pv.store.queue(1, 10).unwrap(), [(1, b)]);
+    assert_eq!(pv.store.queue(0, 1).unwrap(), [(0, a)]);
+    assert_eq!(pv.store.next_queue_index().unwrap(), 2);
+}
+
+#[test]
+fn epoch_is_read_back_before_its_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pv = Validator::create(&folder.path().join("store"));
+    pv.submit("org.example.a", 1);
+    pv.submit("org.example.b", 1);
+    let draft = pv.draft(&[]);
+    pv.store.write_epoch_data(&draft.data()).unwrap();
+    let named = draft.blobs.iter().map(|blob| (blob.kind(), *blob.digest()));
+    let back = pv.store.read_back(draft.epoch, named).unwrap();
+    assert_eq!(back.pages, draft.pages);
+    assert_eq!(back.transition, draft.transition);
+    assert_eq!(recompute_root(draft.epoch, back.pages).ok(), draft.head.prefix.map(|(root, _)| root));
+    assert_eq!(pv.store.head().unwrap(), None);
+
+    let absent = pv.store.read_back(draft.epoch, [(BlobKind::Cause, Digest::ZERO)]);
+    assert!(matches!(absent, Err(StoreError::Corrupt { damage: Damage::Missing, .. })), "{absent:?}");
+}
+
+#[test]
+fn committed_epochs_are_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let pv = Validator::with_history(&path);
+    let late = pv.store.queue(0, 100).unwrap().last().copied().unwrap();
+    let draft = pv.draft(&[(late.1, Outcome::Validated)]);
+    pv.store.write_epoch_data(&draft.data()).unwrap();
+    pv.store.commit_epoch(&draft.commit()).unwrap();
+    drop(pv);
+
+    let store = Store::open(&path, &BUDGET).unwrap();
+    let head = store.head().unwrap().unwrap();
+    assert_eq!(head, draft.head);
+    assert_eq!(store.entry(EpochNumber(4)).unwrap().unwrap(), draft.entry);
+    assert_eq!(store.entries(3..5).unwrap()[1], draft.entry);
+    assert_eq!(store.node(0, 4).unwrap(), leaf_hash(&draft.entry));
+    assert_eq!(root(&store, TreeSize(5)).unwrap(), head.log_root);
+    assert_eq!(store.transition(EpochNumber(4)).unwrap(), Some(draft.transition.to_bytes()));
+    assert_eq!(store.epoch_root(EpochNumber(2)).unwrap().unwrap().page_epoch, Some(EpochNumber(1)));
+    assert_eq!(store.page(&draft.pages[0].0).unwrap().as_ref(), Some(&draft.pages[0].1));
+    assert_eq!(store.submission(&late.1).unwrap(), Some(draft.decided[0].entry.clone()));
+    assert!(!store.queue(0, 100).unwrap().contains(&late));
+
+    let (root, page_epoch) = head.prefix.unwrap();
+    let tree = PrefixTree::open(root, Some(page_epoch)).unwrap();
+    let held = tree.lookup(&store, &key_of(&common::name("org.example.late"))).unwrap().unwrap();
+    assert!(store.blob(BlobKind::NameRecord, &held).unwrap().is_some());
+    assert_sound(&store);
+}
+
+#[test]
+fn reads_go_on_in_other_threads_while_one_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pv = Validator::with_history(&folder.path().join("store"));
+    let drafts: Vec<_> = (0..20)
+        .map(|i| pv.accepted(&format!("org.example.thread{i}"), 1, pv.store.next_queue_index().unwrap() + i))
+        .collect();
+    let (store, first) = (&pv.store, pv.store.next_queue_index().unwrap());
+    std::thread::scope(|scope| {
+        let reader = || {
+            while store.next_queue_index().unwrap() < first + 20 {
+                let head = store.head().unwrap().unwrap();
+                assert_eq!(root(store, head.size).unwrap(), head.log_root);
+            }
+        };
+        scope.spawn(reader);
+        scope.spawn(reader);
+        drafts.iter().for_each(|accepted| store.accept(std::slice::from_ref(accepted)).unwrap());
+    });
+    pv.close(&[]);
+    assert_sound(&pv.store);
+}
+
+#[test]
+fn absent_things_are_absent() {
+    let folder = tempfile::tempdir().unwrap();
+    let pv = Validator::with_history(&folder.path().join("store"));
+    let (store, beyond) = (&pv.store, EpochNumber(4));
+    assert_eq!(store.entry(beyond).unwrap(), None);
+    assert_eq!(store.epoch_root(beyond).unwrap(), None);
+    assert_eq!(store.transition(beyond).unwrap(), None);
+    assert_eq!(store.pages(beyond).count(), 0);
+    assert_eq!(store.pages(EpochNumber(u64::MAX)).count(), 0);
+    assert_eq!(store.submission(&Digest::ZERO).unwrap(), None);
+    assert_eq!(store.archive(&Digest::ZERO).unwrap(), None);
+    for kind in BlobKind::ALL {
+        assert_eq!(store.blob(kind, &Digest::ZERO).unwrap(), None);
+    }
+    assert!(matches!(store.node(0, 4), Err(StoreError::Corrupt { damage: Damage::Missing, .. })));
+    assert!(matches!(store.entries(3..5), Err(StoreError::Corrupt { damage: Damage::Missing, .. })));
+}
+
+#[test]
+fn writes_are_refused_when_they_contradict_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let pv = Validator::with_history(&folder.path().join("store"));
+    let before = pv.store.next_queue_index().unwrap();
+    let accept = |name: &str, release, index| pv.store.accept(&[pv.accepted(name, release, index)]);
+    let contradicts = |result: Result<(), StoreError>, part: &str| match result {
+        Err(StoreError::Contradiction { rule, .. }) => assert!(rule.contains(part), "{rule}"),
+        other => panic!("{other:?}"),
+    };
+    contradicts(accept("org.example.new", 1, before + 1), "next index");
+    contradicts(accept("org.example.late", 7, before), "once");
+    let twice = [pv.accepted("org.example.new", 1, before), pv.accepted("org.example.new", 1, before + 1)];
+    contradicts(pv.store.accept(&twice), "once");
+    assert_eq!(pv.store.next_queue_index().unwrap(), before);
+
+    let waiting = pv.store.queue(0, 100).unwrap();
+    let draft = pv.draft(&[(waiting[0].1, Outcome::Failed)]);
+    contradicts(pv.store.commit_epoch(&draft.commit()), "before it is committed");
+    pv.store.write_epoch_data(&draft.data()).unwrap();
+    let again = pv.store.write_epoch_data(&draft.data());
+    assert!(matches!(again, Err(StoreError::Unfinished(_))), "{again:?}");
+    contradicts(pv.store.commit_epoch(&pds_store::EpochCommit { nodes: &[], ..draft.commit() }), "leaf");
+    contradicts(
+        pv.store.commit_epoch(&pds_store::EpochCommit { entry: b"other", ..draft.commit() }),
+        "leaf hash",
+    );
+    let mut undecided = draft.decided.clone();
+    undecided[0].entry.published = None;
+    contradicts(
+        pv.store.commit_epoch(&pds_store::EpochCommit { decided: &undecided, ..draft.commit() }),
+        "published",
+    );
+    let mut gone = draft.decided.clone();
+    gone[0].entry.index = 0;
+    contradicts(pv.store.commit_epoch(&pds_store::EpochCommit { decided: &gone, ..draft.commit() }), "queue");
+    pv.store.commit_epoch(&draft.commit()).unwrap();
+    let late = pv.store.commit_epoch(&draft.commit());
+    assert!(matches!(late, Err(StoreError::EpochOutOfOrder { .. })), "{late:?}");
+    let late = pv.store.write_epoch_data(&draft.data());
+    assert!(matches!(late, Err(StoreError::EpochOutOfOrder { .. })), "{late:?}");
+    assert!(!pv.store.is_poisoned());
+    assert_sound(&pv.store);
+}
+
+#[test]
+fn blob_is_refused_when_its_bytes_have_another_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let pv = Validator::with_history(&path);
+    let (digest, archived) = (*pv.draft(&[]).blobs[0].digest(), pv.store.queue(0, 1).unwrap()[0].1);
+    drop(pv);
+    common::raw::rewrite(&path, Family::Blobs, |_, value| value[0] ^= 1);
+    common::raw::rewrite(&path, Family::Archives, |_, value| *value.last_mut().unwrap() ^= 1);
+    let store = Store::open(&path, &BUDGET).unwrap();
+    let read = store.blob(BlobKind::Policy, &digest);
+    assert!(matches!(read, Err(StoreError::Corrupt { damage: Damage::Digest(_), .. })), "{read:?}");
+    let read = store.archive(&archived);
+    assert!(matches!(read, Err(StoreError::Corrupt { damage: Damage::Digest(_), .. })), "{read:?}");
+}
+
+#[test]
+fn statistics_count_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let pv = Validator::with_history(&folder.path().join("store"));
+    let statistics = pv.store.statistics().unwrap();
+    let keys = |family| statistics.families.iter().find(|of| of.family == family).unwrap().keys;
+    assert_eq!((keys(Family::Entries), keys(Family::Nodes), keys(Family::Epochs)), (4, 7, 4));
+    assert!(statistics.families.iter().all(|of| of.memory_bytes > 0));
+    assert_eq!((statistics.background_errors, statistics.write_stopped), (0, false));
+}
