@@ -159,7 +159,7 @@ impl Http {
         expect: Option<&'static str>,
         cap: usize,
     ) -> Result<Vec<u8>, HttpError> {
-        let request = || self.client.get(url.clone()).header(ACCEPT, expect.unwrap_or("*/*"));
+        let request = self.client.get(url.clone()).header(ACCEPT, expect.unwrap_or("*/*"));
         let response = send(url, request).await?;
         check_type(url, expect, response.headers())?;
         body(url, response, cap).await
@@ -176,12 +176,8 @@ impl Http {
         bytes: Vec<u8>,
         cap: usize,
     ) -> Result<Vec<u8>, HttpError> {
-        let bytes = reqwest::Body::from(bytes);
-        let request = || {
-            let body = bytes.try_clone().expect("a body of bytes can be cloned");
-            self.client.post(url.clone()).header(CONTENT_TYPE, media_type).header(ACCEPT, JSON).body(body)
-        };
-        let response = send(url, request).await?;
+        let request = self.client.post(url.clone()).header(CONTENT_TYPE, media_type).header(ACCEPT, JSON);
+        let response = send(url, request.body(bytes)).await?;
         check_type(url, Some(JSON), response.headers())?;
         body(url, response, cap).await
     }
@@ -218,9 +214,10 @@ fn install_crypto_provider() {
     });
 }
 
-async fn send(url: &Url, request: impl Fn() -> RequestBuilder) -> Result<Response, HttpError> {
+async fn send(url: &Url, request: RequestBuilder) -> Result<Response, HttpError> {
     for left in (0..TRIES).rev() {
-        let response = request().send().await.map_err(|source| broken(url, source))?;
+        let again = request.try_clone().expect("a body of bytes can be sent again");
+        let response = again.send().await.map_err(|source| broken(url, source))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
