@@ -4,6 +4,7 @@ mod builder;
 mod config;
 mod decide;
 mod epoch_writer;
+mod fsck;
 mod http;
 mod identity;
 mod intake;
@@ -34,8 +35,9 @@ Examples:
   pds-log-server init --config log-server.toml     make keys, database and guard of a new validator
   pds-log-server --config log-server.toml          run it; SIGTERM ends it in order
   pds-log-server --config log-server.toml --check-config
+  pds-log-server fsck data                         reread and rehash all that a stopped one stores
 
-Exit codes: 0 done, 1 failed or refused to start, 2 usage.";
+Exit codes: 0 done, 1 failed, refused to start or fsck has findings, 2 usage, 3 fsck could not read the database.";
 
 #[derive(Args)]
 struct Run {
@@ -58,11 +60,29 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Reread and rehash everything that a stopped validator stores, and name every bad place.
+    Fsck {
+        /// Its data folder.
+        data_dir: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match (cli.command, cli.run) {
+        (Some(Command::Fsck { data_dir, json }), _) => {
+            return match fsck::run(&data_dir, json) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::FAILURE,
+                Err(error) => {
+                    eprintln!("pds-log-server: {error:#}");
+                    ExitCode::from(3)
+                }
+            };
+        }
         (Some(Command::Init { config, json }), _) => init(&config, json),
         (None, Run { config: Some(file), check_config }) => Config::load(&file).and_then(|config| {
             if check_config {
