@@ -17,7 +17,7 @@ use pds_schemas::{
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use crate::cose;
 use crate::hash::{leaf_hash, sha256};
-use crate::log::{Frontier, LogFull, Node};
+use crate::log::{EMPTY_ROOT, Frontier, LogFull, Node};
 use crate::name_record::{NameEvent, commitment_of, next_record};
 use crate::note::NoteSigner;
 use crate::prefix::{
@@ -58,7 +58,7 @@ pub struct EpochInput<'a> {
 pub struct EpochPlan {
     /// What will be signed.
     pub str: SignedTreeRoot,
-    /// New name records and their SHA-256.
+    /// New name records and their SHA-256, in the order of the changes.
     pub records: Vec<(Digest, Vec<u8>)>,
     /// Changes and their proof.
     pub transition: Transition,
@@ -68,6 +68,7 @@ pub struct EpochPlan {
     pub tree: PrefixTree,
     previous_root: Digest,
     previous_size: TreeSize,
+    previous_log_root: Digest,
 }
 
 /// An epoch that is signed and not published.
@@ -88,6 +89,14 @@ pub struct SealedEpoch {
 /// Why an epoch cannot be planned. `E` is the page source's error.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError<E: std::error::Error + 'static> {
+    /// The tree is not the head's.
+    #[error("the tree to change has root {tree}, the head's has {head}")]
+    OtherTree {
+        /// Root in the head; zeros for an empty tree, and for no head.
+        head: Digest,
+        /// Root of the tree.
+        tree: Digest,
+    },
     /// The tree does not take the changes.
     #[error("apply changes to the prefix tree")]
     Tree(#[from] ApplyError<E>),
@@ -107,9 +116,20 @@ pub enum ReadBackError {
         /// What the pages give.
         found: Digest,
     },
+    /// A page is another than was written in what no hash covers: the epochs by which it names other pages.
+    #[error("page {0} read back is not what was written")]
+    Altered(PageId),
     /// The transition read back is malformed.
     #[error("transition read back is malformed: {0}")]
     Malformed(DecodeError),
+    /// The transition read back is filed under another epoch.
+    #[error("transition read back is of epoch {found}, planned was {planned}")]
+    Epoch {
+        /// What was planned.
+        planned: EpochNumber,
+        /// What was read.
+        found: EpochNumber,
+    },
     /// The transition read back is another one.
     #[error("changes read back hash to {found}, planned was {planned}")]
     Changes {
@@ -137,6 +157,14 @@ pub enum SealError {
         /// Leaves of the edge.
         found: TreeSize,
     },
+    /// The log's edge has the head's size and another root: signing over it would fork the log.
+    #[error("the log's edge has root {found}, the head has {expected}")]
+    FrontierRoot {
+        /// Root of the head; that of the empty log for no head.
+        expected: Digest,
+        /// Root of the edge.
+        found: Digest,
+    },
     /// The log is full.
     #[error(transparent)]
     Full(#[from] LogFull),
@@ -152,17 +180,20 @@ pub enum SealError {
 pub fn plan<S: PageSource>(input: EpochInput<'_>, source: &S) -> Result<EpochPlan, PlanError<S::Error>> {
     let previous_size = input.head.map_or(TreeSize(0), |head| head.size);
     let epoch = EpochNumber(previous_size.0);
-    let mut changes = Vec::new();
-    let mut records = Vec::new();
+    let head_root = input.head.and_then(|head| head.prefix).map_or(Digest::ZERO, |(root, _)| root);
+    if input.tree.root() != head_root {
+        return Err(PlanError::OtherTree { head: head_root, tree: input.tree.root() });
+    }
+    let mut changed = Vec::new();
     for NameEvents { name, current, events } in input.names {
         let Some(next) = next_record(name, current.as_ref(), events, epoch) else { continue };
         let bytes = next.to_bytes();
         let new = sha256(&bytes);
         let old = current.as_ref().map(commitment_of);
-        changes.push(Change { key: key_of(name), name: name.clone(), old, new });
-        records.push((new, bytes));
+        changed.push((Change { key: key_of(name), name: name.clone(), old, new }, (new, bytes)));
     }
-    changes.sort_unstable_by_key(|change| change.key);
+    changed.sort_by_key(|(change, _)| change.key);
+    let (changes, records): (Vec<_>, Vec<_>) = changed.into_iter().unzip();
     let applied = input.tree.apply(source, epoch, &changes)?;
     let added = changes.iter().filter(|change| change.old.is_none()).count() as u64;
     let changes = ChangeSet { changes };
@@ -185,6 +216,7 @@ pub fn plan<S: PageSource>(input: EpochInput<'_>, source: &S) -> Result<EpochPla
         tree: applied.tree,
         previous_root: input.tree.root(),
         previous_size,
+        previous_log_root: input.head.map_or(EMPTY_ROOT, |head| head.log_root),
     })
 }
 
@@ -201,17 +233,31 @@ impl EpochPlan {
         mut record: impl FnMut(&Digest) -> Option<Vec<u8>>,
     ) -> Result<(), ReadBackError> {
         let read = Transition::from_bytes(transition).map_err(ReadBackError::Malformed)?;
+        if read.epoch != self.str.epoch {
+            return Err(ReadBackError::Epoch { planned: self.str.epoch, found: read.epoch });
+        }
         let found = sha256(&read.changes.to_bytes());
         if found != self.str.changes {
             return Err(ReadBackError::Changes { planned: self.str.changes, found });
         }
         let changes = &read.changes.changes;
         verify_transition(&self.previous_root, &self.str.prefix_root, changes, &read.proof)?;
+        let mut written = self.pages.iter();
+        let mut altered = None;
+        let mut pages = pages.into_iter().inspect(|(id, bytes)| {
+            let same = written.next().is_some_and(|page| page.0 == *id && page.1 == bytes.as_ref());
+            altered = altered.or((!same).then_some(*id));
+        });
         if !changes.is_empty() {
             let found = recompute_root(self.str.epoch, pages)?;
             if found != self.str.prefix_root {
                 return Err(ReadBackError::Root { planned: self.str.prefix_root, found });
             }
+        } else if let Some((id, _)) = pages.next() {
+            return Err(RecomputeError::Unreachable(id).into());
+        }
+        if let Some(id) = altered {
+            return Err(ReadBackError::Altered(id));
         }
         let lost = |change: &&Change| record(&change.new).is_none_or(|bytes| sha256(&bytes) != change.new);
         match changes.iter().find(lost) {
@@ -232,6 +278,10 @@ impl EpochPlan {
     ) -> Result<SealedEpoch, SealError> {
         if frontier.size() != self.previous_size {
             return Err(SealError::Frontier { expected: self.previous_size, found: frontier.size() });
+        }
+        if frontier.root() != self.previous_log_root {
+            let (expected, found) = (self.previous_log_root, frontier.root());
+            return Err(SealError::FrontierRoot { expected, found });
         }
         let entry = cose::sign(SignedKind::SignedTreeRoot, &self.str, str_key).to_bytes();
         let str_hash = leaf_hash(&entry);

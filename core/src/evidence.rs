@@ -8,7 +8,7 @@
 use std::fmt;
 
 use pds_schemas::cose::SignedKind;
-use pds_schemas::prefix::Terminal;
+use pds_schemas::limits::NOTE_BYTES;
 use pds_schemas::{
     Artefact, Binding, DecodeError, Digest, EpochNumber, Evidence, EvidenceExtra, NameRecord, PluginName,
     PosixTime, SignedTreeRoot, State, TreeSize,
@@ -50,9 +50,12 @@ pub enum TrustError {
     /// The log and the STRs have one key.
     #[error("the log and its STRs are signed with one key, two are expected")]
     SharedKey,
+    /// A witness has one of the validator's own keys: the validator would vouch for itself.
+    #[error("the key of witness {0} is the validator's own")]
+    OwnWitness(String),
     /// A quorum that nobody has to meet.
     #[error(
-        "the trust policy's quorum is none: nothing would show a split view; this needs an explicit flag"
+        "the trust policy's quorum is none: nothing would show a split view, or an old one; this needs an explicit flag"
     )]
     QuorumNone,
     /// A quorum that two sets of witnesses with nobody in common can both meet.
@@ -61,7 +64,8 @@ pub enum TrustError {
 }
 
 impl TrustedValidator {
-    /// Puts keys and policy together. `allow_quorum_none` takes a policy without witnesses, which shows no split view.
+    /// Puts keys and policy together. `allow_quorum_none` takes a policy without quorum, under which a split view
+    /// does not show, and neither does age: only cosignatures say when a checkpoint was the newest.
     ///
     /// # Errors
     /// [`TrustError`].
@@ -76,6 +80,10 @@ impl TrustedValidator {
         }
         if log.key.public_key() == str_key.public_key() {
             return Err(TrustError::SharedKey);
+        }
+        let own = [log.key.public_key(), str_key.public_key()];
+        if let Some(witness) = policy.witnesses().iter().find(|w| own.contains(&w.key.public_key())) {
+            return Err(TrustError::OwnWitness(witness.key.name().to_string()));
         }
         if policy.quorum() == Quorum::None {
             return if allow_quorum_none {
@@ -337,7 +345,7 @@ fn verify_name(
     let depth = extra.prefix.copath.len();
     let Some(bytes) = &extra.name_record else {
         prefix::verify_absence(&str.prefix_root, &key, &extra.prefix)?;
-        if extra.binding.is_some() || extra.prefix.terminal == Terminal::Inclusion {
+        if extra.binding.is_some() {
             return Err(EvidenceError::BindingMismatch);
         }
         steps.push(Step::NameAbsent { depth });
@@ -392,6 +400,9 @@ pub enum ConversionError {
     /// The extra data is malformed.
     #[error("extra data: {0}")]
     Extra(DecodeError),
+    /// The checkpoint is longer than evidence carries; holds its bytes.
+    #[error("evidence has a checkpoint of at most {NOTE_BYTES} bytes, this one has {0}")]
+    LongCheckpoint(usize),
 }
 
 /// The same evidence as a C2SP tlog-proof.
@@ -410,12 +421,12 @@ pub fn to_tlog_proof(evidence: &Evidence) -> Result<TlogProof, ConversionError> 
 /// [`ConversionError`].
 pub fn from_tlog_proof(proof: &TlogProof) -> Result<Evidence, ConversionError> {
     let extra = proof.extra().ok_or(ConversionError::NoExtra)?;
-    Ok(Evidence {
-        extra: EvidenceExtra::from_bytes(extra).map_err(ConversionError::Extra)?,
-        index: EpochNumber(proof.index()),
-        inclusion: proof.hashes().to_vec(),
-        checkpoint: proof.note().to_string(),
-    })
+    let extra = EvidenceExtra::from_bytes(extra).map_err(ConversionError::Extra)?;
+    let checkpoint = proof.note().to_string();
+    if checkpoint.len() > NOTE_BYTES {
+        return Err(ConversionError::LongCheckpoint(checkpoint.len()));
+    }
+    Ok(Evidence { extra, index: EpochNumber(proof.index()), inclusion: proof.hashes().to_vec(), checkpoint })
 }
 
 impl fmt::Display for Step {
@@ -427,9 +438,9 @@ impl fmt::Display for Step {
             Self::Quorum { counted, known } => {
                 write!(f, "{counted} of {known} witnesses cosigned it in time, which is a quorum")
             }
-            Self::NoWitnesses => {
-                f.write_str("no witness is asked for (quorum none): a split view would not show")
-            }
+            Self::NoWitnesses => f.write_str(
+                "no witness is asked for (quorum none): neither a split view nor an old one would show",
+            ),
             Self::StrSigned { epoch, time } => {
                 write!(f, "the validator's STR key signed epoch {epoch}, at POSIX time {time}")
             }

@@ -44,6 +44,9 @@ pub fn commitment_of(record: &NameRecord) -> Digest {
 
 /// The record of `name` after `events`, in the order they happened, or `None` if they change nothing that a record says.
 ///
+/// A record does not say which release its binding is of. So whoever gives the events sees to it that a name's releases are
+/// decided in the order of their numbers: a late decision of an older one would take the newer one's place.
+///
 /// An owner record, once there, only changes by a transfer: an event's owner counts for a new name alone.
 pub fn next_record(
     name: &PluginName,

@@ -94,6 +94,9 @@ pub enum PackageError {
     /// An object was received that the binding does not have.
     #[error("object {0} is not in the binding")]
     ExtraObject(String),
+    /// Two objects of one name were received: what is checked could be another one than what is used.
+    #[error("object {0} stands twice in the package")]
+    DuplicateObject(String),
 }
 
 /// Checks that `package` is exactly what `binding` stands for.
@@ -104,6 +107,10 @@ pub fn check_package(package: &PluginPackage, binding: &Binding) -> Result<(), P
     let found = sha256(&package.manifest);
     if found != binding.manifest {
         return Err(PackageError::Manifest { bound: binding.manifest, found });
+    }
+    let mut names = BTreeSet::new();
+    if let Some((twice, _)) = package.objects.iter().find(|(name, _)| !names.insert(name)) {
+        return Err(PackageError::DuplicateObject(twice.clone()));
     }
     let received = ObjectMap::new(package.objects.iter().map(|(name, bytes)| (name.clone(), sha256(bytes))));
     for (name, bound) in binding.objects.iter() {
@@ -122,6 +129,9 @@ pub fn check_package(package: &PluginPackage, binding: &Binding) -> Result<(), P
 }
 
 /// Holds `package`, said to be the plugin `name`, against `formula`.
+///
+/// A term holds if any evidence that came from its validator bears it out, so more evidence never makes a judgement worse;
+/// where none does, what became of the first is told.
 pub fn judge(
     formula: &Formula,
     trust: &Trust,
@@ -129,10 +139,10 @@ pub fn judge(
     package: &PluginPackage,
     window: &Window,
 ) -> Judgement {
-    let judge_one = |term: &&Term| {
-        let mut steps = Vec::new();
-        let result = judge_term(term, trust, name, package, window, &mut steps);
-        TermJudgement { term: (*term).clone(), steps, result }
+    let received = Received { name, package, window };
+    let judge_one = |term: &&Term| match trust.get(&term.nickname) {
+        Some(validator) => judge_term(term, validator, received),
+        None => refused(term, TermError::UnknownNickname(term.nickname.clone())),
     };
     let terms: Vec<_> = formula.atoms().iter().map(judge_one).collect();
     let owners: BTreeSet<Digest> = terms.iter().filter_map(|t| t.result.as_ref().ok().copied()).collect();
@@ -141,27 +151,50 @@ pub fn judge(
     Judgement { satisfied, terms }
 }
 
-fn judge_term(
+#[derive(Clone, Copy)]
+struct Received<'a> {
+    name: &'a PluginName,
+    package: &'a PluginPackage,
+    window: &'a Window,
+}
+
+fn refused(term: &Term, error: TermError) -> TermJudgement {
+    TermJudgement { term: term.clone(), steps: Vec::new(), result: Err(error) }
+}
+
+fn judge_term(term: &Term, validator: &TrustedValidator, received: Received<'_>) -> TermJudgement {
+    let mut first = None;
+    for evidence in &received.package.evidence {
+        if evidence.checkpoint.lines().next() != Some(validator.origin()) {
+            continue;
+        }
+        let mut steps = Vec::new();
+        let result = judge_evidence(term, validator, evidence, received, &mut steps);
+        let holds = result.is_ok();
+        let judgement = TermJudgement { term: term.clone(), steps, result };
+        if holds {
+            return judgement;
+        }
+        first.get_or_insert(judgement);
+    }
+    first.unwrap_or_else(|| refused(term, TermError::NoEvidence(validator.origin().to_owned())))
+}
+
+fn judge_evidence(
     term: &Term,
-    trust: &Trust,
-    name: &PluginName,
-    package: &PluginPackage,
-    window: &Window,
+    validator: &TrustedValidator,
+    evidence: &Evidence,
+    received: Received<'_>,
     steps: &mut Vec<Step>,
 ) -> Result<Digest, TermError> {
-    let unknown = || TermError::UnknownNickname(term.nickname.clone());
-    let validator = trust.get(&term.nickname).ok_or_else(unknown)?;
-    let of_validator = |e: &&Evidence| e.checkpoint.lines().next() == Some(validator.origin());
-    let evidence = package.evidence.iter().find(of_validator);
-    let evidence = evidence.ok_or_else(|| TermError::NoEvidence(validator.origin().to_owned()))?;
-    let verified = evidence::verify(validator, name, evidence, window, steps)?;
+    let verified = evidence::verify(validator, received.name, evidence, received.window, steps)?;
     if let Currency::History { size } = verified.currency {
         return Err(TermError::History { epoch: verified.str.epoch.0, size: size.0 });
     }
     let Verified { record: Some(record), binding: Some(binding), .. } = &verified else {
         return Err(TermError::NotValidated(verified.record.map(|r| r.state)));
     };
-    check_package(package, binding)?;
+    check_package(received.package, binding)?;
     let unproved = |p: &&String| !is_proved(p, &binding.objects, &binding.verdicts);
     match term.properties.iter().find(unproved) {
         Some(property) => Err(TermError::NotProved(property.clone())),
