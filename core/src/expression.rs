@@ -77,6 +77,8 @@ impl<A> Expression<A> {
     }
 }
 
+/// For people. Parses back to the same expression, but for one so close to the bounds that the parentheses added here
+/// exceed them.
 impl<A: fmt::Display> fmt::Display for Expression<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
