@@ -23,7 +23,8 @@ impl Default for MemoryBudget {
 pub(crate) fn database(budget: &MemoryBudget) -> Options {
     let mut options = Options::default();
     // The default, point-in-time recovery, takes one flipped byte in the log for its end and silently drops the synced
-    // records behind it. This mode forgives only a record cut off at the very end, which cannot have been synced.
+    // records behind it. This mode forgives only a record cut off at the very end, which cannot have been synced; and one
+    // whose length was damaged there, which looks the same. The guard outside the database knows a head lost that way.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     // A reused log file has old records behind its end, which that mode could not tell from damage. (The default; stated
     // because the line above depends on it.)
@@ -48,11 +49,12 @@ pub(crate) fn families(budget: &MemoryBudget) -> Result<Vec<ColumnFamilyDescript
         doing: "set up the block cache".to_owned(),
         source: DatabaseError::from(error),
     })?;
-    let of = |family: Family| ColumnFamilyDescriptor::new(family.name(), family_options(family, &cache));
+    let of =
+        |family: Family| ColumnFamilyDescriptor::new(family.name(), family_options(family, budget, &cache));
     Ok(Family::ALL.into_iter().map(of).collect())
 }
 
-fn family_options(family: Family, cache: &Cache) -> Options {
+fn family_options(family: Family, budget: &MemoryBudget, cache: &Cache) -> Options {
     let mut blocks = BlockBasedOptions::default();
     blocks.set_block_cache(cache);
     // Indexes and filters count against the cache instead of growing beside it; those of level 0 are used by every read.
@@ -66,6 +68,11 @@ fn family_options(family: Family, cache: &Cache) -> Options {
     }
     let mut options = Options::default();
     options.set_block_based_table_factory(&blocks);
+    // The shared budget decides when to write tables, not a family's own size.
+    options.set_write_buffer_size(budget.write_buffer_bytes);
+    // Memory is taken in steps of this. The default, a mebibyte for each family however little it holds, would use up a
+    // small budget before anything is stored, and write a table for every few values.
+    options.set_arena_block_size(budget.write_buffer_bytes / 1024);
     // Hashes and gzip'ed archives do not compress, and what remains is small. The default, snappy, would make the files
     // unreadable to a RocksDB built without it, and put one more decoder between us and what we read back.
     options.set_compression_type(DBCompressionType::None);

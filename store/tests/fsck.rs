@@ -9,7 +9,8 @@ use std::path::Path;
 
 use common::{BUDGET, Outcome, Validator, assert_sound, check, keys, raw};
 use pds_core::prefix::{PageId, page_links};
-use pds_schemas::{EpochNumber, SignedTreeRoot};
+use pds_schemas::disk::{Head, Published, SubmissionEntry};
+use pds_schemas::{Artefact, Digest, EpochNumber, NameRecord, SignedTreeRoot};
 use pds_store::fsck::{self, Finding, Problem};
 use pds_store::{BlobKind, Family, Place, Store};
 use rocksdb::DB;
@@ -128,12 +129,36 @@ fn missing_value_is_named() {
 }
 
 #[test]
-fn missing_or_older_head_is_named() {
+fn head_that_contradicts_the_log_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
-    let pv = Validator::with_history(&path);
-    drop(pv);
-    let db = raw::open(&path);
+    let db = tampered_with(&path);
+    let pairs = raw::pairs(&db, Family::Meta);
+    let honest = pairs.into_iter().find(|(key, _)| key == b"head").unwrap().1;
+    let check = |expect: &str, change: fn(&mut Head)| {
+        let mut head = Head::from_bytes(&honest).unwrap();
+        change(&mut head);
+        raw::put(&db, Family::Meta, b"head", &head.to_bytes());
+        let found = findings(&path);
+        let named =
+            |f: &Finding| f.place == Family::Meta.at("head") && f.problem.to_string().contains(expect);
+        assert!(found.iter().any(named), "{expect}: {:#?}", show(&found));
+    };
+    check("log root", |head| head.log_root.0[0] ^= 1);
+    check("STR hash", |head| head.str_hash.0[0] ^= 1);
+    check("its time", |head| head.time.0 += 1);
+    check("number of names", |head| head.names += 1);
+    check("prefix root", |head| head.prefix = head.prefix.map(|(root, _)| (root, EpochNumber(1))));
+    check("tree is not whole", |head| head.prefix = head.prefix.map(|(root, _)| (root, EpochNumber(1))));
+    check("another size or root", |head| head.size.0 -= 1);
+    check("signature", |head| head.checkpoint = head.checkpoint.replace("\n4\n", "\n5\n"));
+}
+
+#[test]
+fn missing_head_is_named_by_what_it_does_not_cover() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let db = tampered_with(&path);
     raw::delete(&db, Family::Meta, b"head");
     let found = findings(&path);
     let beyond = |family: Family, epoch: u64| {
@@ -151,7 +176,7 @@ fn values_beyond_the_head_and_under_strange_keys_are_named() {
     let path = folder.path().join("store");
     let db = tampered_with(&path);
     let number = |number: u64| number.to_be_bytes().to_vec();
-    let page = |epoch| PageId::new(EpochNumber(epoch), 0, pds_schemas::Digest::ZERO).unwrap().to_key();
+    let page = |epoch| PageId::new(EpochNumber(epoch), 0, Digest::ZERO).unwrap().to_key();
     let check = |family: Family, key: Vec<u8>, expect: &str| {
         raw::put(&db, family, &key, b"anything");
         let found = findings(&path);
@@ -270,7 +295,7 @@ fn signed_statement_that_does_not_hold_is_named() {
     let waiting = |pv: &Validator| pv.store.queue(0, 1).unwrap()[0].1;
     let check = |test: &str, family: Family, expect: &str, change: fn(&mut SignedTreeRoot)| {
         let mut pv = Validator::with_history(&folder.path().join(test));
-        let draft = pv.draft_signing(&[(waiting(&pv), Outcome::Validated)], change);
+        let draft = pv.draft_of(&[(waiting(&pv), Outcome::Validated)], |_| {}, change);
         pv.store.write_epoch_data(&draft.data()).unwrap();
         pv.store.commit_epoch(&draft.commit()).unwrap();
         pv.adopt(draft);
@@ -290,6 +315,74 @@ fn signed_statement_that_does_not_hold_is_named() {
     check("changes", Family::Transitions, "change set", |str| str.changes.0[0] ^= 1);
     check("root", Family::Transitions, "root", |str| str.prefix_root.0[0] ^= 1);
     check("pages", Family::Pages, "root", |str| str.prefix_root.0[0] ^= 1);
+}
+
+#[test]
+fn name_record_that_does_not_follow_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |test: &str, expect: &str, change: fn(&mut NameRecord)| {
+        let mut pv = Validator::with_history(&folder.path().join(test));
+        let late = pv.store.queue(0, 100).unwrap().last().unwrap().1;
+        let draft = pv.draft_of(&[(late, Outcome::Validated)], change, |_| {});
+        pv.store.write_epoch_data(&draft.data()).unwrap();
+        pv.store.commit_epoch(&draft.commit()).unwrap();
+        pv.adopt(draft);
+        let (found, _) = check(&pv.store);
+        let named = |f: &Finding| f.place.family == Family::Blobs && f.problem.to_string().contains(expect);
+        assert!(found.iter().any(named), "{test}: {:#?}", show(&found));
+    };
+    check("name", "another name than the change", |record| record.name = common::name("org.example.other"));
+    check("previous", "previous record", |record| record.previous = Some(Digest::ZERO));
+    check("changed", "epoch is not the one", |record| record.changed.0 -= 1);
+    check("owner", "owner record of another name", |record| record.name = common::name("org.example.other"));
+    check("no-owner", "names it", |record| record.owner = Digest::ZERO);
+    check("release", "above the highest", |record| record.highest_release.0 = 6);
+}
+
+#[test]
+fn submission_that_contradicts_the_log_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let db = tampered_with(&path);
+    let entries: Vec<_> = raw::pairs(&db, Family::Submissions)
+        .into_iter()
+        .map(|(key, value)| (key, SubmissionEntry::from_bytes(&value).unwrap()))
+        .collect();
+    let decided = |cause: bool| {
+        let matches =
+            |e: &SubmissionEntry| e.published.is_some_and(|published| published.cause.is_some() == cause);
+        entries.iter().filter(|(_, entry)| matches(entry)).cloned().collect::<Vec<_>>()
+    };
+    let (validated, failed) = (decided(false), decided(true));
+    let check = |of: &(Vec<u8>, SubmissionEntry), expect: &str, change: &dyn Fn(&mut SubmissionEntry)| {
+        let (key, honest) = of;
+        let mut entry = honest.clone();
+        change(&mut entry);
+        raw::put(&db, Family::Submissions, key, &entry.to_bytes());
+        let found = findings(&path);
+        let place = Family::Submissions.at(key.clone());
+        let named = |f: &Finding| f.place == place && f.problem.to_string().contains(expect);
+        assert!(found.iter().any(named), "{expect}: {:#?}", show(&found));
+        raw::put(&db, Family::Submissions, key, &honest.to_bytes());
+    };
+    for (i, decided) in validated.iter().chain(&failed).enumerate() {
+        let epoch = decided.1.published.unwrap().epoch.0;
+        for other in (0..4).filter(|other| *other != epoch) {
+            check(decided, "is not decided in the epoch", &|entry| {
+                entry.published = Some(Published { epoch: EpochNumber(other), cause: None });
+            });
+        }
+        check(decided, "beyond the head", &|entry| {
+            entry.published = Some(Published { epoch: EpochNumber(4), cause: None });
+        });
+        check(decided, "not in the queue", &|entry| entry.published = None);
+        check(decided, "another submission or index", &|entry| entry.index += 1);
+        let neighbour = &entries.iter().filter(|(key, _)| *key != decided.0).nth(i).unwrap().1;
+        check(decided, "another submission or index", &|entry| entry.receipt.clone_from(&neighbour.receipt));
+        check(decided, "than its key says", &|entry| entry.signed.clone_from(&neighbour.signed));
+    }
+    check(&failed[0], "cause is another", &|entry| entry.published = failed[1].1.published);
+    assert!(findings(&path).is_empty());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use pds_schemas::{
 use super::{Checker, Problem, Reported};
 use crate::family::{NEXT_INDEX_KEY, read_digest, read_number};
 use crate::read::check_archive;
-use crate::{BlobKind, Damage, Family, Store};
+use crate::{BlobKind, Damage, Family, Place, Store};
 
 impl Checker<'_> {
     /// Checks every submission, and that there are as many as indexes were given out.
@@ -133,26 +133,40 @@ impl Checker<'_> {
         let Ok(signed) = CoseSign1::from_bytes(&entry.signed) else { return Err(Reported) };
         let Ok(submission) = Submission::from_bytes(&signed.payload) else { return Err(Reported) };
         let record = self.record_at(published.epoch, &submission.name)?;
-        let by_binding = match &record.binding {
-            Some(binding) => {
-                Some(self.named_artefact::<Binding>(BlobKind::Binding, binding, &own)?.submission)
+        let now = self.decided_by(&record, &own)?;
+        let before = match &record.previous {
+            Some(previous) => {
+                let previous: NameRecord = self.named_artefact(BlobKind::NameRecord, previous, &own)?;
+                self.decided_by(&previous, &own)?
             }
-            None => None,
+            None => [None; 2],
         };
-        let by_cause = match &record.cause {
-            Some(cause) => {
-                Some(self.named_artefact::<FailureCause>(BlobKind::Cause, cause, &own)?.submission)
-            }
-            None => None,
-        };
-        // Of two decisions about a name in one epoch, the record has the later one.
-        let here = |decided: &Digest| {
+        // Of two decisions about a name in one epoch, the record may have the later one alone. So another decision of that
+        // epoch has to do, and a submission said to be decided beside it is believed.
+        let of_this_epoch = |decided: &Digest| {
             let of = self.store.submission(decided).ok().flatten().and_then(|entry| entry.published);
             decided == digest || of.is_some_and(|of| of.epoch == published.epoch)
         };
-        let found = [by_binding, by_cause].iter().flatten().any(here);
+        let found = record.changed == published.epoch
+            && record.highest_release >= submission.release
+            && now.iter().flatten().any(of_this_epoch)
+            && !before.contains(&Some(*digest));
         self.require(found, place, "is not decided in the epoch it is said to be published in");
         Ok(())
+    }
+
+    /// The submissions behind a record's binding and cause.
+    fn decided_by(&mut self, record: &NameRecord, by: &Place) -> Result<[Option<Digest>; 2], Reported> {
+        let mut decided = [None; 2];
+        if let Some(binding) = &record.binding {
+            let binding: Binding = self.named_artefact(BlobKind::Binding, binding, by)?;
+            decided[0] = Some(binding.submission);
+        }
+        if let Some(cause) = &record.cause {
+            let cause: FailureCause = self.named_artefact(BlobKind::Cause, cause, by)?;
+            decided[1] = Some(cause.submission);
+        }
+        Ok(decided)
     }
 
     /// The record of `name` in the tree of `epoch`. That it can be looked up was checked with the epoch.

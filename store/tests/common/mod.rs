@@ -208,14 +208,16 @@ impl Validator {
 
     /// Computes the next epoch; writes nothing.
     pub fn draft(&self, decisions: &[(Digest, Outcome)]) -> Draft {
-        self.draft_signing(decisions, |_| {})
+        self.draft_of(decisions, |_| {}, |_| {})
     }
 
-    /// As `draft`, but signs what `change` makes of the STR.
-    pub fn draft_signing(
+    /// As `draft`, but commits to what `change_record` makes of each name record, and signs what `change_str` makes of the
+    /// STR.
+    pub fn draft_of(
         &self,
         decisions: &[(Digest, Outcome)],
-        change: impl FnOnce(&mut SignedTreeRoot),
+        change_record: impl Fn(&mut NameRecord),
+        change_str: impl FnOnce(&mut SignedTreeRoot),
     ) -> Draft {
         let epoch = EpochNumber(self.frontier.size().0);
         let policy = Policy {
@@ -255,7 +257,8 @@ impl Validator {
         let mut changes = Vec::new();
         for (name, events) in events {
             let current = records.get(&name);
-            let record = next_record(&name, current, &events, epoch).unwrap();
+            let mut record = next_record(&name, current, &events, epoch).unwrap();
+            change_record(&mut record);
             let old = current.map(commitment_of);
             changes.push(Change { key: key_of(&name), name: name.clone(), old, new: commitment_of(&record) });
             blobs.push(Blob::new(BlobKind::NameRecord, record.to_bytes()));
@@ -275,7 +278,7 @@ impl Validator {
             policy,
             extensions: Digest::ZERO,
         };
-        change(&mut str);
+        change_str(&mut str);
         let entry = cose::sign(SignedKind::SignedTreeRoot, &str, &self.str).to_bytes();
         let (mut frontier, mut nodes) = (self.frontier.clone(), Vec::new());
         frontier.append(leaf_hash(&entry), |node| nodes.push(node)).unwrap();
