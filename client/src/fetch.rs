@@ -88,6 +88,19 @@ impl FetchError {
             _ => true,
         }
     }
+
+    /// Whether the log itself was caught: it went back on what it showed before.
+    pub fn is_alarm(&self) -> bool {
+        matches!(
+            self,
+            Self::Growth(
+                GrowthError::TwoRoots { .. }
+                    | GrowthError::Shrank { .. }
+                    | GrowthError::NotProved { .. }
+                    | GrowthError::State(StateError::Conflict { .. })
+            ) | Self::State(StateError::Conflict { .. })
+        )
+    }
 }
 
 /// Evidence about `name`, now or at `epoch`: verified, its log's growth too, and then remembered.

@@ -17,7 +17,6 @@ use pds_core::evidence::{TrustError, TrustedValidator};
 use pds_core::expression::Expression;
 use pds_core::formula::{self, Formula, Term};
 use pds_core::note::VkeyError;
-use pds_core::package::Trust;
 use pds_core::tlog_policy::{MAX_POLICY_BYTES, Policy, PolicyError};
 use pds_schemas::PosixTime;
 use serde::Deserialize;
@@ -223,11 +222,6 @@ impl TrustFile {
             |nickname: &String| Expression::Atom(Term { nickname: nickname.clone(), properties: Vec::new() });
         let mut of: Vec<Formula> = self.validators.keys().map(term).collect();
         if of.len() == 1 { of.remove(0) } else { Expression::Threshold { least: of.len(), of } }
-    }
-
-    /// As `pds_core` takes it.
-    pub fn to_trust(&self) -> Trust {
-        self.validators.iter().map(|(nickname, known)| (nickname.clone(), known.trusted.clone())).collect()
     }
 }
 

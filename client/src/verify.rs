@@ -8,7 +8,7 @@ use pds_core::checkpoint::{Checkpoint, SignedCheckpoint};
 use pds_core::evidence::{self, ConversionError, EvidenceError, Step, Verified};
 use pds_core::expression::Expression;
 use pds_core::formula::{Formula, Term};
-use pds_core::package::{self, Judgement, TermJudgement};
+use pds_core::package::{self, TermError, TermJudgement, Trust};
 use pds_core::tlog_proof::{MAX_PROOF_BYTES, TlogProof, TlogProofError};
 use pds_plugin::manifest::Manifest;
 use pds_schemas::{
@@ -90,30 +90,118 @@ impl Received {
     }
 }
 
-/// Holds a package against a formula, each term with its own validator's window.
+/// What became of a formula.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Whether it is satisfied.
+    pub satisfied: bool,
+    /// Each of its terms, in the order of its text.
+    pub terms: Vec<TermVerdict>,
+}
+
+/// What became of one term of a formula.
+#[derive(Clone, Debug)]
+pub struct TermVerdict {
+    /// The term.
+    pub term: Term,
+    /// What was checked and holds.
+    pub steps: Vec<Step>,
+    /// How its evidence relates to what was seen of that log before.
+    pub recalled: Recalled,
+    /// The owner record's digest if the term holds.
+    pub result: Result<Digest, TermFailure>,
+}
+
+/// Why a term does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TermFailure {
+    /// Its evidence, or the package, does not hold.
+    #[error(transparent)]
+    Judged(#[from] TermError),
+    /// Its evidence does not fit what was seen before.
+    #[error(transparent)]
+    Memory(#[from] MemoryRefusal),
+}
+
+/// Evidence that holds by itself, and not beside what was seen before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MemoryRefusal {
+    /// It was of now once.
+    #[error("the evidence is under {size} epochs, {seen} were seen before: it is not of now")]
+    Older {
+        /// Size seen.
+        seen: TreeSize,
+        /// Size of the evidence's checkpoint.
+        size: TreeSize,
+    },
+    /// Its log showed another history before.
+    #[error("SPLIT VIEW: another root of {size} epochs was seen before; both checkpoints are kept")]
+    TwoRoots {
+        /// Size of both.
+        size: TreeSize,
+    },
+}
+
+/// Under which circumstances something is verified.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'a> {
+    /// Whom to believe.
+    pub trust: &'a TrustFile,
+    /// The clock.
+    pub now: PosixTime,
+    /// What was seen before, if that is to count.
+    pub memory: Option<&'a Memory>,
+    /// Takes evidence under an older head than was seen.
+    pub allow_older: bool,
+}
+
+/// Holds a package, said to be the plugin `name`, against a formula: each term with its own validator's window, and all
+/// that hold about one owner.
 ///
 /// Otherwise as [`package::judge`].
+///
+/// # Errors
+/// [`StateError`].
 pub fn judge(
     formula: &Formula,
-    trust: &TrustFile,
     name: &PluginName,
     package: &PluginPackage,
-    now: PosixTime,
-) -> Judgement {
-    let validators = trust.to_trust();
-    let judge_term = |term: &&Term| -> TermJudgement {
-        // Whoever is unknown has no window, and is refused for being unknown.
-        let window = trust.validators.get(&term.nickname).map(|known| known.window(now));
-        let window = window.unwrap_or(pds_core::cosignature::Window { now, max_age_s: 0, skew_s: 0 });
-        let alone = Expression::Atom((*term).clone());
-        let judged = package::judge(&alone, &validators, name, package, &window);
-        judged.terms.into_iter().next().expect("an atom has one term")
-    };
-    let terms: Vec<TermJudgement> = formula.atoms().iter().map(judge_term).collect();
+    under: &Circumstances<'_>,
+) -> Result<Verdict, StateError> {
+    let terms = formula.atoms().into_iter().map(|term| judge_term(term, name, package, under));
+    let terms = terms.collect::<Result<Vec<TermVerdict>, StateError>>()?;
     let owners: BTreeSet<Digest> = terms.iter().filter_map(|t| t.result.as_ref().ok().copied()).collect();
     let holds = |term: &Term, owner| terms.iter().any(|t| t.term == *term && t.result.as_ref() == Ok(owner));
     let satisfied = owners.iter().any(|owner| formula.is_satisfied(&mut |term| holds(term, owner)));
-    Judgement { satisfied, terms }
+    Ok(Verdict { satisfied, terms })
+}
+
+fn judge_term(
+    term: &Term,
+    name: &PluginName,
+    package: &PluginPackage,
+    under: &Circumstances<'_>,
+) -> Result<TermVerdict, StateError> {
+    let Some(known) = under.trust.validators.get(&term.nickname) else {
+        let unknown = TermError::UnknownNickname(term.nickname.clone());
+        let (steps, recalled) = (Vec::new(), Recalled::Nothing);
+        return Ok(TermVerdict { term: term.clone(), steps, recalled, result: Err(unknown.into()) });
+    };
+    let trust = Trust::from([(term.nickname.clone(), known.trusted.clone())]);
+    let alone = Expression::Atom(term.clone());
+    let judged = package::judge(&alone, &trust, name, package, &known.window(under.now));
+    let TermJudgement { term, steps, result } =
+        judged.terms.into_iter().next().expect("an atom has one term");
+    let theirs = |e: &&Evidence| e.checkpoint.lines().next() == Some(known.trusted.origin());
+    let recalled = match (under.memory, package.evidence.iter().find(theirs)) {
+        (Some(memory), Some(evidence)) => recall(memory, known, evidence)?,
+        _ => Recalled::Nothing,
+    };
+    let result = match (result, recalled.refusal(under.allow_older)) {
+        (Ok(_), Some(refusal)) => Err(refusal.into()),
+        (result, _) => result.map_err(TermFailure::from),
+    };
+    Ok(TermVerdict { term, steps, recalled, result })
 }
 
 /// Whose evidence it says it is.
@@ -160,6 +248,17 @@ pub enum Recalled {
         /// Size of both.
         size: TreeSize,
     },
+}
+
+impl Recalled {
+    /// Why what was seen before forbids to take the evidence for what it says.
+    pub fn refusal(self, allow_older: bool) -> Option<MemoryRefusal> {
+        match self {
+            Self::Older { seen, size } if !allow_older => Some(MemoryRefusal::Older { seen, size }),
+            Self::TwoRoots { size } => Some(MemoryRefusal::TwoRoots { size }),
+            _ => None,
+        }
+    }
 }
 
 /// Holds evidence's checkpoint, if its log signed it, against what is remembered of that log.
