@@ -33,6 +33,6 @@ pub const CHANGES: usize = 65_536;
 /// Most bytes of a signed tree root, signature included.
 pub const STR_BYTES: usize = 4096;
 /// Most bytes of a signed note.
-pub const NOTE_BYTES: usize = 256 << 10;
+pub const NOTE_BYTES: usize = 512 << 10;
 /// Most hashes of an inclusion or consistency proof.
 pub const PROOF_HASHES: usize = 64;

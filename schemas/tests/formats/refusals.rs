@@ -670,10 +670,10 @@ fn evidence() -> Vec<Refusal> {
         of("a checkpoint as bytes", "WrongType", "evidence.checkpoint", put(&[4], Bytes(vec![b'a']))),
         of("a checkpoint that is no UTF-8", "NotUtf8", "evidence.checkpoint", put(&[4], Text(vec![0xff]))),
         of(
-            "a checkpoint of 256 KiB and a byte",
+            "a checkpoint of 512 KiB and a byte",
             "TooLong",
             "evidence.checkpoint",
-            put(&[4], raw(&[0x7a, 0, 4, 0, 1])),
+            put(&[4], raw(&[0x7a, 0, 8, 0, 1])),
         ),
     ]
 }
