@@ -64,7 +64,8 @@ fn outcome(report: &Report) -> Outcome {
         "  read {} epochs, {} tiles, {} changes, {} records, {} policies, {} owner records,\n",
         counts.epochs, counts.tiles, counts.changes, counts.records, counts.policies, counts.owners
     );
-    text += &format!("  {} bindings, {} causes, {} objects\n", counts.bindings, counts.causes, counts.objects);
+    text +=
+        &format!("  {} bindings, {} causes, {} objects\n", counts.bindings, counts.causes, counts.objects);
     for violation in &found {
         text += &format!("  \u{2717} {violation}\n");
     }

@@ -72,7 +72,8 @@ pub async fn run(args: Args) -> Result<Outcome, Failure> {
         (None, None) => trust.everybody(),
     };
     let sources = sources(trust.named_by(&formula)?)?;
-    let mut run = Run { args, trust, formula, sources, text: String::new(), json: Map::new(), shortfall: None };
+    let mut run =
+        Run { args, trust, formula, sources, text: String::new(), json: Map::new(), shortfall: None };
     let fetched = run.evidence().await?;
     if run.args.format != Format::Package || run.args.epoch.is_some() {
         let files = run.write_evidence(&fetched)?;
@@ -164,7 +165,9 @@ impl Run {
                 value["failure"] = show::cause_json(&cause);
             }
             Ok(None) => {}
-            Err(error) => self.text += &format!("  - its cause cannot be had: {}\n", causes(&error).join(": ")),
+            Err(error) => {
+                self.text += &format!("  - its cause cannot be had: {}\n", causes(&error).join(": "))
+            }
         }
         value
     }

@@ -83,7 +83,8 @@ pub fn sources(known: Vec<&KnownValidator>) -> Result<Vec<Source>, Failure> {
 /// The clock.
 pub fn now() -> Result<PosixTime, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let since = since.map_err(|e| Failure::unknown(anyhow::Error::from(e).context("this machine's clock")))?;
+    let since =
+        since.map_err(|e| Failure::unknown(anyhow::Error::from(e).context("this machine's clock")))?;
     Ok(PosixTime(since.as_secs()))
 }
 

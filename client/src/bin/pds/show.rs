@@ -18,9 +18,13 @@ pub fn steps_json(steps: &[Step]) -> Value {
 
 pub fn growth(growth: Growth) -> String {
     match growth {
-        Growth::FirstSeen => "  - nothing was seen of this log before: from now on it is held to this\n".to_owned(),
+        Growth::FirstSeen => {
+            "  - nothing was seen of this log before: from now on it is held to this\n".to_owned()
+        }
         Growth::Same => "  \u{2713} the log's head is the one seen last\n".to_owned(),
-        Growth::Grew { from } => format!("  \u{2713} the log only grew since it was last seen, at {from} epochs\n"),
+        Growth::Grew { from } => {
+            format!("  \u{2713} the log only grew since it was last seen, at {from} epochs\n")
+        }
     }
 }
 
@@ -29,7 +33,9 @@ pub fn recalled(recalled: Recalled) -> String {
         Recalled::Nothing => String::new(),
         Recalled::Same => "  \u{2713} the log's head is the one seen last\n".to_owned(),
         Recalled::Newer { seen } => {
-            format!("  - the log is larger than last seen, at {seen} epochs; growth cannot be checked offline\n")
+            format!(
+                "  - the log is larger than last seen, at {seen} epochs; growth cannot be checked offline\n"
+            )
         }
         Recalled::Older { seen, size } => {
             format!("  ! the evidence is under {size} epochs, {seen} were seen before: it was of now once\n")

@@ -62,7 +62,10 @@ fn write(tree: &SourceTree, folder: &Path) -> anyhow::Result<()> {
     for (path, bytes) in tree.files() {
         let path = folder.join(path);
         let parent = path.parent().context("a file is in a folder")?;
-        DirBuilder::new().recursive(true).create(parent).with_context(|| format!("make {}", parent.display()))?;
+        DirBuilder::new()
+            .recursive(true)
+            .create(parent)
+            .with_context(|| format!("make {}", parent.display()))?;
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
         file.write_all(bytes).with_context(|| format!("write {}", path.display()))?;
     }
