@@ -6,12 +6,10 @@
 
 pub mod api;
 pub mod audit;
-pub mod durable;
 pub mod fetch;
 pub mod growth;
 pub mod http;
 pub mod inspect;
-pub mod key_file;
 pub mod parallel;
 pub mod state;
 pub mod submit;

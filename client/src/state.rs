@@ -13,7 +13,7 @@ use pds_core::evidence::TrustedValidator;
 use pds_core::hash::sha256;
 use pds_schemas::{TreeSize, limits};
 
-use crate::durable;
+use pds_files::durable;
 
 /// The folder of remembered state.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ed25519_dalek::SigningKey;
+use pds_core::cose::SigningKey;
 use pds_core::cose::{self, CoseError};
 use pds_core::evidence::TrustedValidator;
 use pds_core::hash::sha256;
@@ -21,7 +21,7 @@ use pds_schemas::{
 };
 
 use crate::api::{ApiError, ValidatorApi};
-use crate::durable;
+use pds_files::durable;
 
 /// A plugin's source, read from a folder.
 #[derive(Clone, Debug)]

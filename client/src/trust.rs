@@ -21,8 +21,8 @@ use pds_core::tlog_policy::{MAX_POLICY_BYTES, Policy, PolicyError};
 use pds_schemas::PosixTime;
 use serde::Deserialize;
 
-use crate::durable;
 use crate::http::{self, HttpError};
+use pds_files::durable;
 
 /// Most bytes of a trust file.
 const MAX_BYTES: usize = 1 << 20;

@@ -5,8 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use pds_core::cose::{SigningKey, public_key};
 use pds_core::note::{KeyName, KeyType, NoteSigner, VerifierKey};
-use pds_core::secret_key;
-use pds_service::durable;
+use pds_files::{durable, key_file};
 use pds_service::guard::Guard;
 use pds_store::Store;
 
@@ -38,8 +37,8 @@ impl Identity {
     /// # Errors
     /// Names the file that is missing, unreadable, open to others, or not this validator's.
     pub fn load(config: &Config) -> anyhow::Result<Self> {
-        let log = read_key(&config.log_key)?;
-        let str = read_key(&config.str_key)?;
+        let log = key_file::read(&config.log_key).context("read the log's key")?;
+        let str = key_file::read(&config.str_key).context("read the STR key")?;
         if log == str {
             bail!("{} and {} hold the same key", config.log_key.display(), config.str_key.display());
         }
@@ -114,24 +113,8 @@ pub fn init(config: &Config) -> anyhow::Result<PublicIdentity> {
 }
 
 fn new_key(path: &Path) -> anyhow::Result<SigningKey> {
-    let mut seed = [0; 32];
-    getrandom::fill(&mut seed).context("get randomness from the system")?;
-    let key = pds_core::cose::signing_key(&seed);
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
     }
-    durable::create(path, secret_key::to_text(&key).as_bytes())
-        .with_context(|| format!("create {}", path.display()))?;
-    Ok(key)
-}
-
-fn read_key(path: &Path) -> anyhow::Result<SigningKey> {
-    use std::os::unix::fs::PermissionsExt;
-    let shown = path.display();
-    let metadata = std::fs::metadata(path).with_context(|| format!("read {shown}"))?;
-    if metadata.permissions().mode() & 0o077 != 0 {
-        bail!("{shown} can be read by others: chmod 600 {shown}");
-    }
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {shown}"))?;
-    secret_key::from_text(&text).with_context(|| format!("{shown}"))
+    key_file::create(path).context("create a key")
 }

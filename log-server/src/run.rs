@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use pds_core::acceptance::Acceptance;
-use pds_service::{durable, http, telemetry};
+use pds_files::durable;
+use pds_service::{http, telemetry};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 

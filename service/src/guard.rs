@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::durable;
+use pds_files::durable;
 
 /// A locked guard. One process has it; dropping it unlocks.
 #[derive(Debug)]

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn signed_receipt_is_shown_with_its_payload() {
-        let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        let key = pds_core::cose::SigningKey::from_bytes(&[1; 32]);
         let receipt = Receipt {
             origin: "pv.example".to_owned(),
             submission: Digest([7; 32]),
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn secret_key_is_not_shown() {
-        let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        let key = pds_core::cose::SigningKey::from_bytes(&[7; 32]);
         let file = secret_key::to_text(&key);
         let dump = only(file.as_bytes());
         let shown = format!("{} {} {}", dump.kind, dump.content, dump.content.to_json());

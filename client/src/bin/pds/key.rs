@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use pds_client::key_file;
 use pds_core::cose::public_key;
+use pds_files::key_file;
 use serde_json::json;
 
 use crate::outcome::{Failure, Outcome};

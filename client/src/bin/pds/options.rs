@@ -90,7 +90,7 @@ pub fn now() -> Result<PosixTime, Failure> {
 
 /// Reads a file that was given as an argument.
 pub fn read_file(path: &std::path::Path, limit: usize) -> Result<Vec<u8>, Failure> {
-    pds_client::durable::read(path, limit)
+    pds_files::durable::read(path, limit)
         .map_err(|e| Failure::unknown(anyhow::Error::from(e).context(format!("read {}", path.display()))))
 }
 

@@ -6,11 +6,11 @@ use pds_client::api::ApiError;
 use pds_client::audit::AuditError;
 use pds_client::fetch::{DownloadError, FetchError};
 use pds_client::http::HttpError;
-use pds_client::key_file::KeyFileError;
 use pds_client::state::StateError;
 use pds_client::submit::{ReceiptError, SubmitError};
 use pds_client::trust::TrustFileError;
 use pds_core::expression::ExpressionError;
+use pds_files::key_file::KeyFileError;
 use serde_json::{Value, json};
 
 /// What a command has to say.

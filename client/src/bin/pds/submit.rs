@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::Args as ClapArgs;
+use pds_client::fetch;
 use pds_client::submit::{self, Standing};
-use pds_client::{fetch, key_file};
 use pds_core::cose::public_key;
+use pds_files::key_file;
 use pds_schemas::json::Progress;
 use pds_schemas::{Artefact, OwnerRecord, Release};
 use serde_json::json;

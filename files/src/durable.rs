@@ -1,7 +1,7 @@
-//! Files that are either the old one or the new one, whatever happens in between.
+//! Files that are either the old one or the new one, whatever happens in between; and files read within bounds.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use std::path::Path;
 /// The file is readable by its owner only. A temporary file that a crash left behind is overwritten.
 ///
 /// # Errors
-/// The system's; the old file may or may not have been replaced, and which is not known before a restart.
+/// The system's; the old file may or may not have been replaced.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_added_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
@@ -20,7 +20,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_folder_of(path)
 }
 
-/// Makes a new file `path` with `bytes`, durably.
+/// Makes a new file `path` with `bytes`, durably, readable by its owner only.
 ///
 /// # Errors
 /// The system's; `AlreadyExists` if there is such a file.
@@ -29,6 +29,20 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     sync_folder_of(path)
+}
+
+/// The bytes of `path`, of which there may be at most `limit`.
+///
+/// # Errors
+/// The system's; `FileTooLarge` for more bytes.
+pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
+        let text = format!("more than the {limit} bytes that such a file may have");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    Ok(bytes)
 }
 
 /// Makes what happened to names in the folder of `path` durable.
@@ -62,5 +76,14 @@ mod tests {
         create(&path, b"one").unwrap();
         assert_eq!(create(&path, b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn read_refuses_one_byte_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, b"12345").unwrap();
+        assert_eq!(read(&path, 5).unwrap(), b"12345");
+        assert_eq!(read(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 }

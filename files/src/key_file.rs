@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use ed25519_dalek::SigningKey;
+use pds_core::cose::{SigningKey, signing_key};
 use pds_core::secret_key::{self, SecretKeyError};
 
 use crate::durable;
@@ -60,7 +60,7 @@ pub enum KeyFileError {
 pub fn create(path: &Path) -> Result<SigningKey, KeyFileError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(KeyFileError::Random)?;
-    let key = SigningKey::from_bytes(&seed);
+    let key = signing_key(&seed);
     match durable::create(path, secret_key::to_text(&key).as_bytes()) {
         Ok(()) => Ok(key),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Err(KeyFileError::Exists(path.to_owned())),
