@@ -215,7 +215,9 @@ fn install_crypto_provider() {
 }
 
 async fn send(url: &Url, request: RequestBuilder) -> Result<Response, HttpError> {
-    for left in (0..TRIES).rev() {
+    let mut left = TRIES;
+    loop {
+        left -= 1;
         let again = request.try_clone().expect("a body of bytes can be sent again");
         let response = again.send().await.map_err(|source| broken(url, source))?;
         let status = response.status();
@@ -232,7 +234,6 @@ async fn send(url: &Url, request: RequestBuilder) -> Result<Response, HttpError>
             None => return Err(refusal(url, response).await),
         }
     }
-    unreachable!("the last try returns")
 }
 
 /// How long a busy server asks to wait, if that is bearable.

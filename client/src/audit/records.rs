@@ -121,3 +121,33 @@ async fn history(
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use pds_core::prefix::key_of;
+    use pds_schemas::{Release, State};
+
+    use super::*;
+
+    #[test]
+    fn record_is_refused_when_it_does_not_fit_its_change() {
+        let name = |text| PluginName::new(text).unwrap();
+        let (old, new) = (Some(Digest([1; 32])), Digest([2; 32]));
+        let change = Change { key: key_of(&name("a.b")), name: name("a.b"), old, new };
+        let good = NameRecord {
+            name: name("a.b"),
+            owner: Digest::ZERO,
+            highest_release: Release(1),
+            state: State::Pending,
+            binding: None,
+            cause: None,
+            changed: EpochNumber(3),
+            previous: old,
+        };
+        let check = |record: &NameRecord| check_record(record, EpochNumber(3), &change);
+        assert_eq!(check(&good), Ok(()));
+        assert!(check(&NameRecord { name: name("a.c"), ..good.clone() }).is_err());
+        assert!(check(&NameRecord { changed: EpochNumber(2), ..good.clone() }).is_err());
+        assert!(check(&NameRecord { previous: None, ..good }).is_err());
+    }
+}

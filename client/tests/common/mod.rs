@@ -1,6 +1,7 @@
 //! A validator in this process: a world built with the core, and an HTTP server that tells of it, truly or not.
-#![allow(dead_code, unreachable_pub, reason = "every test file uses its own part")]
+#![allow(dead_code, unused_imports, reason = "every test file uses its own part")]
 
+pub mod raw;
 pub mod server;
 pub mod world;
 
@@ -67,6 +68,12 @@ impl Desk {
         let known = self.trust().get(nickname).unwrap().clone();
         let api = ValidatorApi::new(Http::new(SHORT).unwrap(), &known.url).unwrap();
         Source { known, api }
+    }
+
+    /// As [`Desk::source`], but reached at another URL.
+    pub fn source_at(&self, nickname: &str, url: &str) -> Source {
+        let api = ValidatorApi::new(Http::new(SHORT).unwrap(), url).unwrap();
+        Source { api, ..self.source(nickname) }
     }
 
     pub fn conflicts(&self) -> Vec<PathBuf> {

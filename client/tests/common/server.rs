@@ -31,18 +31,12 @@ pub enum Lie {
     None,
     /// One byte of every object is another.
     TamperedObjects,
-    /// Evidence is about this other name.
+    /// Evidence and histories are about this other name.
     OtherName(&'static str),
     /// Evidence of now is of the epoch before.
     HistoryAsNow,
-    /// Evidence is longer than any may be, and never ends.
-    Giant,
-    /// Evidence declares a length beyond any bound.
-    GiantDeclared,
     /// Evidence never comes.
     Silence,
-    /// Evidence begins and never ends.
-    Stall,
     /// Evidence is said to be elsewhere.
     Redirect,
     /// Evidence is a web page.
@@ -209,15 +203,6 @@ async fn evidence(
             return (StatusCode::FOUND, elsewhere).into_response();
         }
         Lie::Html => return typed("text/html", b"<html>hotel wifi</html>".to_vec()),
-        Lie::Giant => return endless(|| Some(Bytes::from(vec![0x58; 1 << 16]))),
-        Lie::Stall => {
-            let mut first = Some(Bytes::from_static(&[0xa5]));
-            return endless(move || first.take());
-        }
-        Lie::GiantDeclared => {
-            let headers = [(header::CONTENT_TYPE, "application/cbor"), (header::CONTENT_LENGTH, "9000000000")];
-            return (headers, endless(|| Some(Bytes::from_static(b"x"))).into_body()).into_response();
-        }
         _ => {}
     }
     let world = shared.world.lock().unwrap();
@@ -234,33 +219,15 @@ async fn evidence(
     cbor(&evidence)
 }
 
-/// A body that goes on for as long as `next` gives bytes, and then hangs.
-fn endless(next: impl FnMut() -> Option<Bytes> + Send + Unpin + 'static) -> Response {
-    struct Endless<F>(F);
-    impl<F: FnMut() -> Option<Bytes> + Unpin> axum::body::HttpBody for Endless<F> {
-        type Data = Bytes;
-        type Error = std::convert::Infallible;
-
-        fn poll_frame(
-            mut self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-            match (self.0)() {
-                Some(bytes) => std::task::Poll::Ready(Some(Ok(http_body::Frame::data(bytes)))),
-                None => std::task::Poll::Pending,
-            }
-        }
-    }
-    let body = axum::body::Body::new(Endless(next));
-    ([(header::CONTENT_TYPE, "application/cbor")], body).into_response()
-}
-
 async fn history(
     State(shared): State<Shared>,
     Path(name): Path<PluginName>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     let from = query.get("from").map(|from| from.parse().unwrap());
+    if let Lie::OtherName(other) = *shared.lie.lock().unwrap() {
+        return cbor(&shared.world.lock().unwrap().history(&super::name(other), None));
+    }
     cbor(&shared.world.lock().unwrap().history(&name, from))
 }
 
@@ -333,13 +300,8 @@ async fn submit(State(shared): State<Shared>, body: Bytes) -> Response {
         receipt: base64::engine::general_purpose::STANDARD.encode(signed),
     };
     shared.submissions.lock().unwrap().insert(digest, published.clone());
-    let queued = SubmissionStatus {
-        progress: Progress::Queued,
-        outcome: None,
-        epoch: None,
-        cause: None,
-        ..published
-    };
+    let queued =
+        SubmissionStatus { progress: Progress::Queued, outcome: None, epoch: None, cause: None, ..published };
     (StatusCode::ACCEPTED, json(&queued)).into_response()
 }
 

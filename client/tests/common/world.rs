@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use ed25519_dalek::SigningKey;
 use pds_core::checkpoint::SignedCheckpoint;
-use pds_core::cosignature::Cosigner;
 use pds_core::cose;
-use pds_core::epoch::{EpochInput, NameEvents, plan};
+use pds_core::cosignature::Cosigner;
+use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, plan};
 use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::proof::prove_inclusion;
 use pds_core::log::{Frontier, MemoryLog};
@@ -96,7 +96,7 @@ impl World {
         SigningKey::from_bytes(&[self.seed; 32])
     }
 
-    fn log_key(&self) -> NoteSigner {
+    pub fn log_key(&self) -> NoteSigner {
         NoteSigner::new(KeyName::new(&*self.origin).unwrap(), &[self.seed + 100; 32]).unwrap()
     }
 
@@ -116,6 +116,15 @@ impl World {
 
     /// Closes an epoch in which this happened.
     pub fn close(&mut self, events: Vec<(PluginName, Vec<NameEvent>)>) {
+        self.close_bent(events, |_| ());
+    }
+
+    /// As [`World::close`], with the plan changed before it is signed.
+    pub fn close_bent(
+        &mut self,
+        events: Vec<(PluginName, Vec<NameEvent>)>,
+        bend: impl FnOnce(&mut EpochPlan),
+    ) {
         let names: Vec<NameEvents> = events
             .into_iter()
             .map(|(name, events)| NameEvents { current: self.current.get(&name).cloned(), name, events })
@@ -128,7 +137,8 @@ impl World {
             now: PosixTime(self.now),
             names: &names,
         };
-        let plan = plan(input, &self.pages).unwrap();
+        let mut plan = plan(input, &self.pages).unwrap();
+        bend(&mut plan);
         let sealed = plan.seal(self.frontier.clone(), &self.log_key(), &self.str_key()).unwrap();
         for (digest, bytes) in &plan.records {
             let record = NameRecord::from_bytes(bytes).unwrap();
@@ -146,7 +156,7 @@ impl World {
         self.checkpoints.push(self.cosigned(sealed.checkpoint));
     }
 
-    fn cosigned(&self, mut checkpoint: SignedCheckpoint) -> String {
+    pub fn cosigned(&self, mut checkpoint: SignedCheckpoint) -> String {
         let witness = self.witness();
         let line = witness.cosign(checkpoint.note().text(), PosixTime(self.now)).unwrap();
         checkpoint.add_cosignature(&line, witness.verifier()).unwrap();

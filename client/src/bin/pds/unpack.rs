@@ -71,3 +71,24 @@ fn write(tree: &SourceTree, folder: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn package_is_refused_when_a_path_would_leave_the_folder() {
+        let text = "a.b\nheader_parsed pre a.o\n";
+        let manifest = Manifest::parse(text.as_bytes()).unwrap();
+        let tree = |path: &str| {
+            let objects = vec![(path.to_owned(), vec![1])];
+            let package = PluginPackage { manifest: text.into(), objects, evidence: Vec::new() };
+            tree_of(&package, &manifest)
+        };
+        assert_eq!(tree("sub/a.o").unwrap().len(), 2);
+        for path in ["../a.o", "/a.o", "a/../../b.o", "a\\b.o", "", "a//b.o", "a.b.plugin", "a.b.plugin/x.o"]
+        {
+            assert!(tree(path).is_err(), "{path}");
+        }
+    }
+}
