@@ -53,18 +53,18 @@ pub enum HttpError {
     #[error("request {url}")]
     Request {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What went wrong.
         source: reqwest::Error,
     },
     /// Not in time.
     #[error("{0} did not answer in time")]
-    Timeout(Url),
+    Timeout(String),
     /// The server points elsewhere.
     #[error("{url} redirects to {to:?}; redirects are not followed")]
     Redirect {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// Where it points.
         to: String,
     },
@@ -72,7 +72,7 @@ pub enum HttpError {
     #[error("{url} answers {}: {}", problem.status, problem.detail)]
     Problem {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What it says.
         problem: Box<Problem>,
     },
@@ -80,7 +80,7 @@ pub enum HttpError {
     #[error("{url} answers {status}")]
     Status {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// How it answers.
         status: StatusCode,
     },
@@ -88,7 +88,7 @@ pub enum HttpError {
     #[error("{url} answers with more than {limit} bytes")]
     TooLarge {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// Most that is read.
         limit: usize,
     },
@@ -96,7 +96,7 @@ pub enum HttpError {
     #[error("{url} answers with {found:?}, {expected} is expected")]
     ContentType {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// Media type asked for.
         expected: &'static str,
         /// Media type of the answer.
@@ -226,7 +226,7 @@ async fn send(url: &Url, request: RequestBuilder) -> Result<Response, HttpError>
         }
         if status.is_redirection() {
             let to = response.headers().get(LOCATION).map(|to| to.as_bytes().escape_ascii().to_string());
-            return Err(HttpError::Redirect { url: url.clone(), to: to.unwrap_or_default() });
+            return Err(HttpError::Redirect { url: url.to_string(), to: to.unwrap_or_default() });
         }
         let wait = retry_after(status, response.headers()).filter(|_| left > 0);
         match wait {
@@ -253,9 +253,9 @@ async fn refusal(url: &Url, response: Response) -> HttpError {
         Ok(mut problem) => {
             problem.status = status.as_u16();
             problem.detail = problem.detail.chars().filter(|c| !c.is_control()).take(1000).collect();
-            HttpError::Problem { url: url.clone(), problem: Box::new(problem) }
+            HttpError::Problem { url: url.to_string(), problem: Box::new(problem) }
         }
-        Err(_) => HttpError::Status { url: url.clone(), status },
+        Err(_) => HttpError::Status { url: url.to_string(), status },
     }
 }
 
@@ -266,11 +266,11 @@ fn check_type(url: &Url, expect: Option<&'static str>, headers: &HeaderMap) -> R
     if essence.eq_ignore_ascii_case(expected) {
         return Ok(());
     }
-    Err(HttpError::ContentType { url: url.clone(), expected, found })
+    Err(HttpError::ContentType { url: url.to_string(), expected, found })
 }
 
 async fn body(url: &Url, mut response: Response, cap: usize) -> Result<Vec<u8>, HttpError> {
-    let too_large = || HttpError::TooLarge { url: url.clone(), limit: cap };
+    let too_large = || HttpError::TooLarge { url: url.to_string(), limit: cap };
     if response.content_length().is_some_and(|length| length > cap as u64) {
         return Err(too_large());
     }
@@ -286,8 +286,8 @@ async fn body(url: &Url, mut response: Response, cap: usize) -> Result<Vec<u8>, 
 
 fn broken(url: &Url, source: reqwest::Error) -> HttpError {
     match source.is_timeout() {
-        true => HttpError::Timeout(url.clone()),
-        false => HttpError::Request { url: url.clone(), source: source.without_url() },
+        true => HttpError::Timeout(url.to_string()),
+        false => HttpError::Request { url: url.to_string(), source: source.without_url() },
     }
 }
 

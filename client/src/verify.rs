@@ -50,7 +50,7 @@ impl Received {
     ///
     /// # Errors
     /// [`NotRecognised`].
-    pub fn read(bytes: &[u8]) -> Result<Self, NotRecognised> {
+    pub fn read(bytes: &[u8]) -> Result<Self, Box<NotRecognised>> {
         let package = match PluginPackage::from_bytes(bytes) {
             Ok(package) => return Ok(Self::Package(Box::new(package))),
             Err(cause) => cause,
@@ -64,7 +64,7 @@ impl Received {
         };
         match read(bytes) {
             Ok(evidence) => Ok(Self::TlogProof(Box::new(evidence))),
-            Err(tlog_proof) => Err(NotRecognised { package, evidence, tlog_proof }),
+            Err(tlog_proof) => Err(Box::new(NotRecognised { package, evidence, tlog_proof })),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Auditing logs: one that keeps its word, and many that do not.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 mod common;
 
 use common::{Desk, Fake, Lie, NOW, World, name};

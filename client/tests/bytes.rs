@@ -1,5 +1,7 @@
 //! Bytes from anywhere: read without panic, and never taken for what they are not.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 mod common;
 
 use common::{Desk, Fake, NOW, World, name};
@@ -58,7 +60,7 @@ fn each_form_is_told_apart_and_says_its_name() {
     assert!(matches!(read(proof.as_bytes()), Received::TlogProof(e) if *e == evidence));
     for bytes in [package.to_bytes(), evidence.to_bytes(), proof.into_bytes()] {
         assert_eq!(read(&bytes).claimed_name(), Some(plugin()));
-        assert_eq!(read(&bytes).evidence(), [evidence.clone()]);
+        assert_eq!(read(&bytes).evidence(), std::slice::from_ref(&evidence));
     }
     assert!(Received::read(world.checkpoints[0].as_bytes()).is_err());
 }
@@ -96,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_files_are_shown_without_panic(at in any::<prop::sample::Index>(), bit in 0..8, kind in 0..4_usize) {
+    fn damaged_files_are_shown_without_panic(at in any::<prop::sample::Index>(), bit in 0..8_u8, kind in 0..4_usize) {
         let world = world();
         let mut bytes = match kind {
             0 => package(&world).to_bytes(),

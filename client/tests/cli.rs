@@ -1,5 +1,7 @@
 //! The real program: exit codes, what it prints, what it writes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt;

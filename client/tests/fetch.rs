@@ -1,5 +1,7 @@
 //! Fetching evidence and plugins, from the honest and from others.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 mod common;
 
 use std::time::{Duration, Instant};

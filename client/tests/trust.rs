@@ -1,5 +1,7 @@
 //! Trust files: what they say, and what is refused.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 mod common;
 
 use common::{Desk, Fake, NOW, World};

@@ -15,7 +15,7 @@ impl ValidatorApi {
     pub async fn checkpoint(&self) -> Result<Note, ApiError> {
         let url = self.url("checkpoint");
         let bytes = self.http.get(&url, None, limits::NOTE_BYTES).await?;
-        Note::parse(&bytes).map_err(|source| ApiError::Note { url, source })
+        Note::parse(&bytes).map_err(|source| ApiError::Note { url: url.into(), source })
     }
 
     /// The hashes of a tile.
@@ -25,7 +25,7 @@ impl ValidatorApi {
     pub async fn tile(&self, address: TileAddress) -> Result<Vec<Digest>, ApiError> {
         let url = self.url(&address.to_string());
         let bytes = self.http.get(&url, None, usize::from(address.width()) * 32).await?;
-        decode_tile(&bytes, address.width()).map_err(|source| ApiError::Tile { url, source })
+        decode_tile(&bytes, address.width()).map_err(|source| ApiError::Tile { url: url.into(), source })
     }
 
     /// The entries of a bundle: STRs as COSE_Sign1.
@@ -38,7 +38,7 @@ impl ValidatorApi {
         let bytes = self.http.get(&url, None, cap).await?;
         match decode_entries(&bytes, address.width()) {
             Ok(entries) => Ok(entries.into_iter().map(<[u8]>::to_vec).collect()),
-            Err(source) => Err(ApiError::Tile { url, source }),
+            Err(source) => Err(ApiError::Tile { url: url.into(), source }),
         }
     }
 

@@ -39,7 +39,7 @@ pub enum ApiError {
     #[error("{url}: {cause}")]
     Malformed {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What is wrong with the answer.
         cause: DecodeError,
     },
@@ -47,7 +47,7 @@ pub enum ApiError {
     #[error("{url}")]
     Json {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What is wrong with the answer.
         source: serde_json::Error,
     },
@@ -55,7 +55,7 @@ pub enum ApiError {
     #[error("{url}")]
     Note {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What is wrong with the answer.
         source: NoteError,
     },
@@ -63,7 +63,7 @@ pub enum ApiError {
     #[error("{url}")]
     Checkpoint {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What is wrong with the answer.
         source: CheckpointError,
     },
@@ -71,7 +71,7 @@ pub enum ApiError {
     #[error("{url}")]
     Tile {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What is wrong with the answer.
         source: TileError,
     },
@@ -79,7 +79,7 @@ pub enum ApiError {
     #[error("{url}")]
     TlogProof {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What is wrong with the answer.
         source: TlogProofError,
     },
@@ -87,7 +87,7 @@ pub enum ApiError {
     #[error("{url} answers about something else: {found}")]
     OtherSubject {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// What it is about.
         found: String,
     },
@@ -95,7 +95,7 @@ pub enum ApiError {
     #[error("{url} answers with bytes that hash to {found}")]
     OtherBytes {
         /// What was asked for.
-        url: Url,
+        url: String,
         /// SHA-256 of the answer.
         found: Digest,
     },
@@ -143,12 +143,12 @@ impl ValidatorApi {
     async fn artefact<T: Artefact>(&self, path: &str) -> Result<T, ApiError> {
         let url = self.url(path);
         let bytes = self.http.get(&url, Some(CBOR), T::MAX_BYTES).await?;
-        T::from_bytes(&bytes).map_err(|cause| ApiError::Malformed { url, cause })
+        T::from_bytes(&bytes).map_err(|cause| ApiError::Malformed { url: url.into(), cause })
     }
 
     async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
         let url = self.url(path);
         let bytes = self.http.get(&url, Some(JSON), JSON_BYTES).await?;
-        serde_json::from_slice(&bytes).map_err(|source| ApiError::Json { url, source })
+        serde_json::from_slice(&bytes).map_err(|source| ApiError::Json { url: url.into(), source })
     }
 }

@@ -29,7 +29,7 @@ impl ValidatorApi {
     ) -> Result<TlogProof, ApiError> {
         let url = self.url(&evidence_path(name, epoch));
         let bytes = self.http.get(&url, Some("text/plain"), MAX_PROOF_BYTES).await?;
-        TlogProof::parse(&bytes).map_err(|source| ApiError::TlogProof { url, source })
+        TlogProof::parse(&bytes).map_err(|source| ApiError::TlogProof { url: url.into(), source })
     }
 
     /// A name's records, newest first, from the one of digest `from` on or from the latest.

@@ -56,7 +56,8 @@ impl ValidatorApi {
         media_type: &'static str,
     ) -> Result<T, ApiError> {
         let bytes = self.bytes(kind, digest, media_type, T::MAX_BYTES).await?;
-        let malformed = |cause| ApiError::Malformed { url: self.url(&format!("{kind}/{digest}")), cause };
+        let malformed =
+            |cause| ApiError::Malformed { url: self.url(&format!("{kind}/{digest}")).into(), cause };
         T::from_bytes(&bytes).map_err(malformed)
     }
 
@@ -70,6 +71,6 @@ impl ValidatorApi {
         let url = self.url(&format!("{kind}/{digest}"));
         let bytes = self.http.get(&url, Some(media_type), cap).await?;
         let found = sha256(&bytes);
-        if found == *digest { Ok(bytes) } else { Err(ApiError::OtherBytes { url, found }) }
+        if found == *digest { Ok(bytes) } else { Err(ApiError::OtherBytes { url: url.into(), found }) }
     }
 }

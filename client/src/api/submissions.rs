@@ -15,7 +15,7 @@ impl ValidatorApi {
         let url = self.url("submissions");
         let bytes = self.http.post(&url, CBOR, upload.to_bytes(), JSON_BYTES).await?;
         let status = serde_json::from_slice(&bytes);
-        let status = status.map_err(|source| ApiError::Json { url: url.clone(), source })?;
+        let status = status.map_err(|source| ApiError::Json { url: url.to_string(), source })?;
         check_subject(status, submission, url)
     }
 
@@ -37,5 +37,5 @@ fn check_subject(
     if status.submission == *submission {
         return Ok(status);
     }
-    Err(ApiError::OtherSubject { url, found: format!("submission {}", status.submission) })
+    Err(ApiError::OtherSubject { url: url.into(), found: format!("submission {}", status.submission) })
 }

@@ -1,5 +1,10 @@
 //! A validator in this process: a world built with the core, and an HTTP server that tells of it, truly or not.
-#![allow(dead_code, unused_imports, reason = "every test file uses its own part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    reason = "every test file uses its own part; a helper that fails fails its test"
+)]
 
 pub mod raw;
 pub mod server;
