@@ -106,7 +106,7 @@ pub struct TermVerdict {
     pub term: Term,
     /// What was checked and holds.
     pub steps: Vec<Step>,
-    /// How its evidence relates to what was seen of that log before.
+    /// How its last evidence relates to what was seen of that log before.
     pub recalled: Recalled,
     /// The owner record's digest if the term holds.
     pub result: Result<Digest, TermFailure>,
@@ -188,18 +188,34 @@ fn judge_term(
         return Ok(TermVerdict { term: term.clone(), steps, recalled, result: Err(unknown.into()) });
     };
     let trust = Trust::from([(term.nickname.clone(), known.trusted.clone())]);
-    let alone = Expression::Atom(term.clone());
-    let judged = package::judge(&alone, &trust, name, package, &known.window(under.now));
-    let TermJudgement { term, steps, result } =
-        judged.terms.into_iter().next().expect("an atom has one term");
-    let theirs = |e: &&Evidence| e.checkpoint.lines().next() == Some(known.trusted.origin());
-    let recalled = match (under.memory, package.evidence.iter().find(theirs)) {
-        (Some(memory), Some(evidence)) => recall(memory, known, evidence)?,
-        _ => Recalled::Nothing,
+    let (alone, window) = (Expression::Atom(term.clone()), known.window(under.now));
+    let judge = |package: &PluginPackage| -> TermJudgement {
+        let judged = package::judge(&alone, &trust, name, package, &window);
+        judged.terms.into_iter().next().expect("an atom has one term")
     };
-    let result = match (result, recalled.refusal(under.allow_older)) {
-        (Ok(_), Some(refusal)) => Err(refusal.into()),
-        (result, _) => result.map_err(TermFailure::from),
+    // Any good evidence counts, so what memory refuses must not be among what is judged.
+    let theirs = |e: &&Evidence| e.checkpoint.lines().next() == Some(known.trusted.origin());
+    let mut taken = Vec::new();
+    let (mut recalled, mut refusal) = (Recalled::Nothing, None);
+    for evidence in package.evidence.iter().filter(theirs) {
+        let seen = under.memory.map_or(Ok(Recalled::Nothing), |memory| recall(memory, known, evidence))?;
+        match seen.refusal(under.allow_older) {
+            Some(cause) => refusal = Some(cause),
+            None => taken.push(evidence.clone()),
+        }
+        recalled = seen;
+    }
+    let all = judge(package);
+    let (TermJudgement { term, steps, result }, refusal) = match refusal {
+        Some(refusal) if all.result.is_ok() => {
+            let fit = judge(&PluginPackage { evidence: taken, ..package.clone() });
+            if fit.result.is_ok() { (fit, None) } else { (all, Some(refusal)) }
+        }
+        _ => (all, None),
+    };
+    let result = match refusal {
+        Some(refusal) => Err(refusal.into()),
+        None => result.map_err(TermFailure::from),
     };
     Ok(TermVerdict { term, steps, recalled, result })
 }

@@ -1,15 +1,13 @@
 //! Bytes from anywhere: read without panic, and never taken for what they are not.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
-
 mod common;
 
 use common::{Desk, Fake, NOW, World, name};
 use pds_client::inspect::inspect;
-use pds_client::verify::{self, Circumstances, Recalled, Received};
+use pds_client::verify::{self, Circumstances, MemoryRefusal, Recalled, Received, TermFailure};
 use pds_core::evidence::to_tlog_proof;
 use pds_core::formula;
-use pds_schemas::{Artefact, PluginName, PluginPackage, PosixTime};
+use pds_schemas::{Artefact, Evidence, PluginName, PluginPackage, PosixTime, TreeSize};
 use proptest::prelude::*;
 
 fn plugin() -> PluginName {
@@ -83,11 +81,43 @@ async fn evidence_is_held_against_what_was_seen() {
     };
     seen(1);
     assert_eq!(recall(1), Recalled::Same);
-    assert_eq!(recall(2), Recalled::Newer { seen: pds_schemas::TreeSize(1) });
+    assert_eq!(recall(2), Recalled::Newer { seen: TreeSize(1) });
     seen(2);
     seen(1);
-    let (seen, size) = (pds_schemas::TreeSize(2), pds_schemas::TreeSize(1));
+    let (seen, size) = (TreeSize(2), TreeSize(1));
     assert_eq!(recall(1), Recalled::Older { seen, size }, "memory never goes back");
+}
+
+#[tokio::test]
+async fn older_evidence_does_not_pass_beside_newer() {
+    let mut world = World::new(1, NOW);
+    world.validate(&plugin(), 1);
+    let older = world.evidence(&plugin(), None);
+    world.validate(&plugin(), 2);
+    let newer = world.evidence(&plugin(), None);
+    let desk = Desk::new(&[&Fake::start(world).await]);
+    let (memory, trust) = (desk.memory(), desk.trust());
+    let known = desk.source("PV1").known;
+    let log_key = &known.trusted.policy().logs()[0].key;
+    let seen = pds_core::checkpoint::SignedCheckpoint::open(newer.checkpoint.as_bytes(), log_key).unwrap();
+    memory.remember(&known.trusted, &seen).unwrap();
+
+    let formula = formula::parse("PV1").unwrap();
+    let holds = |release: u64, evidence: &[&Evidence], allow_older: bool| {
+        let (manifest, objects) = World::plugin(&plugin(), release);
+        let evidence = evidence.iter().map(|e| (*e).clone()).collect();
+        let package = PluginPackage { manifest, objects, evidence };
+        let now = PosixTime(NOW);
+        let under = Circumstances { trust: &trust, now, memory: Some(&memory), allow_older };
+        verify::judge(&formula, &plugin(), &package, &under).unwrap().terms.remove(0).result
+    };
+    let refused = TermFailure::Memory(MemoryRefusal::Older { seen: TreeSize(2), size: TreeSize(1) });
+    for evidence in [[&newer, &older], [&older, &newer]] {
+        assert_eq!(holds(1, &evidence, false), Err(refused.clone()));
+        assert!(holds(1, &evidence, true).is_ok());
+        assert!(holds(2, &evidence, false).is_ok(), "the newer one is enough");
+    }
+    assert_eq!(holds(1, &[&older], false), Err(refused));
 }
 
 proptest! {

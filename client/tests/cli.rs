@@ -249,7 +249,7 @@ async fn submission_of_an_owned_name_goes_on_under_its_owner() {
     source_folder(&desk, "src", PLUGIN);
     run(&desk, 0, &["key", "new", "stranger"]);
     let owners = pds_core::secret_key::to_text(&ed25519_dalek::SigningKey::from_bytes(&[42; 32]));
-    pds_client::durable::create(&desk.path("owner"), owners.as_bytes()).unwrap();
+    pds_files::durable::create(&desk.path("owner"), owners.as_bytes()).unwrap();
     let error = run_json(&desk, 2, &["submit", "src", "--key", "stranger", "--server", &fake.url]);
     assert!(error["error"].as_str().unwrap().contains("belongs to other keys"), "{error}");
     let done = run_json(&desk, 0, &["submit", "src", "--key", "owner", "--server", &fake.url]);
