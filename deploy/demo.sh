@@ -28,6 +28,9 @@ else
     bold='' dim='' green='' red='' plain=''
 fi
 
+server=0
+jobs=()
+
 pds() { "$binaries/pds" "$@"; }
 pds-log-server() { "$binaries/pds-log-server" "$@"; }
 
@@ -117,26 +120,42 @@ allow_quorum_none = true
 TOML
 }
 
-# submit PLUGIN: as its developer, whose key and memory are in developers/PLUGIN; waits until an epoch has the decision.
-submit() {
-    pds submit "$plugins/$1" --trust trust.toml --validator PV1 --key "developers/$1/key" \
-        --state "developers/$1/memory" --timeout-s "$patience" --wait
-}
-
-# submit_all PLUGIN...: all at once; what each prints and its exit code go to developers/PLUGIN/{printed,exit}.
+# submit_all PLUGIN...: each by its developer, all at once, until epochs have the decisions. What is printed and the exit
+# code go to developers/PLUGIN/{printed,exit}.
 submit_all() {
-    local plugin jobs=()
+    local plugin code at=0
     for plugin in "$@"; do
         mkdir -p "developers/$plugin"
         pds key new "developers/$plugin/key" >"developers/$plugin/key.pub"
-        (
-            code=0
-            submit "$plugin" >"developers/$plugin/printed" 2>&1 || code=$?
-            printf '%s\n' "$code" >"developers/$plugin/exit"
-        ) &
+        "$binaries/pds" submit "$plugins/$plugin" --trust trust.toml --validator PV1 --key "developers/$plugin/key" \
+            --state "developers/$plugin/memory" --wait --timeout-s "$patience" \
+            </dev/null >"developers/$plugin/printed" 2>&1 9>&- &
         jobs+=($!)
     done
-    wait "${jobs[@]}"
+    for plugin in "$@"; do
+        code=0
+        wait "${jobs[at++]}" || code=$?
+        printf '%s\n' "$code" >"developers/$plugin/exit"
+    done
+    jobs=()
+}
+
+# clean_up FOLDER: ends what this script started, whatever happened.
+clean_up() {
+    if ((${#jobs[@]} > 0)); then
+        kill "${jobs[@]}" 2>/dev/null || true
+        wait "${jobs[@]}" 2>/dev/null || true
+    fi
+    end "$server" "$1/log-server.toml"
+}
+
+# guarded FOLDER: from here on, nothing survives this script but what it says.
+guarded() {
+    # The folder is known now; when the trap runs it may not be.
+    # shellcheck disable=SC2064
+    trap "clean_up $(printf '%q' "$1")" EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
 }
 
 # ---- run: the main job, told and checked -------------------------------------------------------------------------------
@@ -205,9 +224,7 @@ run() {
     rm -rf "$state"
     mkdir -p "$state"
     cd "$state"
-    trap 'end "${server:-0}" "$demo/run/pv1/log-server.toml"' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
+    guarded "$folder"
 
     step "A validator: keys, database, an epoch every $epoch_s seconds"
     configure PV1 pv1.example "$folder"
@@ -355,9 +372,7 @@ up() {
     rm -rf "$state" "$network"
     mkdir -p "$state"
     cd "$state"
-    trap 'end "${server:-0}" "$demo/network/pv1/log-server.toml"' EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM HUP
+    guarded "$folder"
     configure PV1 pv1.example "$folder"
     launch "$folder"
     trust trust.toml PV1 "$folder" "$url"
