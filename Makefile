@@ -1,0 +1,61 @@
+# `make` alone says what there is. Build products go to target/, or to $CARGO_TARGET_DIR.
+
+CARGO ?= cargo
+DEMO := deploy/demo.sh
+export RUSTDOCFLAGS ?= -D warnings
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build test demo check fmt clippy doc links deny bench corpus clean-demo
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
+		printf '  make %-11s %s\n' "$$target" "$$what"; done
+
+deps: ## Install the Debian packages that are missing; asks for root only then
+	@.ci/deps
+
+build: deps ## Build everything
+	$(CARGO) build --locked --workspace
+
+test: deps ## Run every test, documentation's too
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; $(CARGO) nextest run --locked --workspace --no-fail-fast && $(CARGO) test --locked --workspace --doc; \
+	else \
+		set -x; $(CARGO) test --locked --workspace --no-fail-fast; \
+	fi
+
+demo: build ## From C source to offline proof, each claim checked; leaves nothing running
+	@$(DEMO) run
+
+check: fmt clippy test doc links deny ## All that a change must pass, but the demo
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy: deps
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+doc: deps
+	$(CARGO) doc --locked --workspace --no-deps
+
+links:
+	@.ci/links
+
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		set -x; $(CARGO) deny --locked check bans licenses sources; \
+	else \
+		echo "cargo-deny is not installed: licences, bans and sources were not checked"; \
+	fi
+
+bench: deps ## Measure, and print ratios to limits
+	$(CARGO) run --locked -p pds-tests --bin pds-bench
+
+corpus: deps ## Build and check PQUIC's own plugins: PDS_PLUGIN_CORPUS=<checkout of p-quic/pquic>
+	@test -d "$(PDS_PLUGIN_CORPUS)" || { echo "set PDS_PLUGIN_CORPUS to a checkout of p-quic/pquic" >&2; exit 2; }
+	PDS_PLUGIN_CORPUS="$(abspath $(PDS_PLUGIN_CORPUS))" \
+		$(CARGO) test --locked -p pds-validator --test corpus -- --ignored --nocapture
+
+clean-demo: ## End the demo network, and remove what demos made
+	@$(DEMO) down
+	rm -rf target/demo

@@ -1,0 +1,82 @@
+//! The example configuration, held against the options that there are.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn example() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/log-server.toml");
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// `--check-config` of a file that holds `text`.
+fn check(text: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log-server.toml");
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pds-log-server"));
+    command.arg("--config").arg(&file).arg("--check-config").output().unwrap()
+}
+
+/// The key of `key = value`, commented or not; other lines have none.
+fn key(line: &str) -> Option<&str> {
+    let (key, _) = line.strip_prefix("# ").unwrap_or(line).split_once(" = ")?;
+    key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then_some(key)
+}
+
+fn uncommented(text: &str) -> String {
+    let line = |line: &str| match key(line) {
+        Some(_) => format!("{}\n", line.strip_prefix("# ").unwrap_or(line)),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn example_is_accepted_as_it_is_and_with_every_option_set() {
+    for text in [example(), uncommented(&example())] {
+        let output = check(&text);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn example_names_every_option_once() {
+    let text = example();
+    let named: Vec<&str> = text.lines().filter_map(key).collect();
+    let distinct: BTreeSet<&str> = named.iter().copied().collect();
+    assert_eq!(named.len(), distinct.len(), "{named:?}");
+    // The refusal of an unknown key lists the known ones, in backticks.
+    let refusal = check(&format!("no_such_option = 1\n{text}"));
+    assert_eq!(refusal.status.code(), Some(1));
+    let message = String::from_utf8(refusal.stderr).unwrap();
+    let (_, listed) = message.split_once("expected one of").expect("a list of the options");
+    let listed = listed.lines().next().unwrap();
+    let known: BTreeSet<&str> = listed.split('`').skip(1).step_by(2).collect();
+    assert_eq!(distinct, known);
+}
+
+#[test]
+fn config_is_refused_when_a_value_is_out_of_bounds() {
+    let refused = |from: &str, to: &str, says: &str| {
+        let text = uncommented(&example());
+        assert!(text.contains(from), "{from}");
+        let output = check(&text.replace(from, to));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{to}");
+        assert!(message.contains(says), "{to}: {message}");
+    };
+    refused("epoch_interval_s = 60", "epoch_interval_s = 0", "epoch_interval_s is 1 to 86400, not 0");
+    refused("decide_within_s = 3600", "decide_within_s = 119", "decide_within_s is 120 to");
+    refused("queue_limit = 10000", "queue_limit = 50001", "queue_limit is 1 to 50000");
+    refused("compile_limit_s = 20", "compile_limit_s = 0", "compile_limit_s is 1 to 600");
+    refused("shutdown_grace_s = 30", "shutdown_grace_s = 3601", "shutdown_grace_s is 0 to 3600");
+    refused("block_cache_mib = 128", "block_cache_mib = 7", "block_cache_mib is 8 to 65536");
+    refused("str_key = \"str.key\"", "str_key = \"log.key\"", "they are two keys");
+    refused("\"structure & reproducible\"", "\"structure & nonsense\"", "acceptance");
+    refused("\"structure & reproducible\"", "\"structure &\"", "acceptance");
+    refused("\"pv1.example\"", "\"pv 1\"", "origin");
+    refused("log_filter = \"info\"", "log_filter = \"a=b=c\"", "log_filter");
+    refused("log_format = \"text\"", "log_format = \"xml\"", "xml");
+    refused("listen = \"127.0.0.1:7400\"", "listen = \"localhost\"", "listen");
+}
