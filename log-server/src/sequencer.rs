@@ -305,18 +305,19 @@ impl Sequencer {
         let changed = content.names.len();
         match self.writer.close(now(), content) {
             Ok(epoch) => {
+                let (number, names) = (epoch.str.epoch.0, epoch.str.names);
+                self.shared.publish(epoch);
                 info!(
-                    epoch = epoch.str.epoch.0,
-                    names = epoch.str.names,
+                    epoch = number,
+                    names,
                     changed,
                     published = published.len(),
                     ms = started.elapsed().as_millis() as u64,
                     "epoch closed"
                 );
-                gauge!("pds_epoch").set(epoch.str.epoch.0 as f64);
-                gauge!("pds_names").set(epoch.str.names as f64);
+                gauge!("pds_epoch").set(number as f64);
+                gauge!("pds_names").set(names as f64);
                 histogram!("pds_epoch_close_seconds").record(started.elapsed().as_secs_f64());
-                self.shared.publish(epoch);
             }
             Err(error) => {
                 self.halt("close an epoch", &error);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
@@ -34,11 +34,25 @@ pub fn bounded(router: Router, limits: RequestLimits) -> Router {
         .layer(middleware::from_fn(move |request, next| declared_length(limits, request, next)))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, limits.time))
         .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
+        .layer(middleware::map_response(as_problem))
+}
+
+/// Error answers of the framework as problems too, such as of a path that is not UTF-8, or of a timeout.
+async fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let is_problem = content_type.is_some_and(|kind| kind == "application/problem+json");
+    let reason = status.canonical_reason().filter(|_| status.is_client_error() || status.is_server_error());
+    let Some(reason) = reason.filter(|_| !is_problem) else { return response };
+    let kind = reason.to_ascii_lowercase().replace(' ', "-");
+    let said = axum::body::to_bytes(response.into_body(), 4096).await.unwrap_or_default();
+    let detail = if said.is_empty() { reason.into() } else { String::from_utf8_lossy(&said) };
+    Problem::new(status, &kind, detail).into_response()
 }
 
 /// Refuses a body by its declared length, before a byte of it is read.
 async fn declared_length(limits: RequestLimits, request: Request, next: Next) -> Response {
-    let declared = request.headers().get(axum::http::header::CONTENT_LENGTH);
+    let declared = request.headers().get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limits.body_bytes as u64) {
         return body_too_large(limits.body_bytes).into_response();

@@ -33,8 +33,10 @@ use crate::shared::Shared;
 const REQUEST_TIME: Duration = Duration::from_secs(60);
 /// Uploads that are unpacked and checked at a time.
 const CHECKS: usize = 2;
-/// Uploads whose bodies are held in memory at a time.
-const UPLOADS: usize = 32;
+/// Bytes of uploads are counted in units of this many.
+const UPLOAD_UNIT: usize = 64 << 10;
+/// Units of uploads that are held in memory at a time: 256 MiB, or 4,096 uploads.
+const UPLOAD_UNITS: usize = 4096;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -60,7 +62,7 @@ impl Api {
         metrics: PrometheusHandle,
     ) -> Self {
         let checks = Arc::new(Semaphore::new(CHECKS));
-        let uploads = Arc::new(Semaphore::new(UPLOADS));
+        let uploads = Arc::new(Semaphore::new(UPLOAD_UNITS));
         Self { shared, identity: Arc::new(identity), commands, metrics, checks, uploads }
     }
 }

@@ -1,12 +1,14 @@
 //! Taking submissions, and telling what became of them.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http_body_util::BodyExt;
 use pds_core::cose;
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::SubmissionEntry;
@@ -14,10 +16,10 @@ use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
 use pds_schemas::{Artefact, Digest, Malformed, Submission, Upload};
 use pds_service::http::body_too_large;
 use pds_service::problem::Problem;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::Api;
 use super::respond::{Answer, internal, parse};
+use super::{Api, UPLOAD_UNIT};
 use crate::intake::{self, IntakeError};
 use crate::sequencer::{Command, Refusal};
 
@@ -26,13 +28,7 @@ const RETRY_AFTER_S: u32 = 5;
 
 /// `POST /submissions`: 202 with the signed receipt once the submission is durable, 200 if it was there before.
 pub async fn submit(State(api): State<Api>, request: Request) -> Answer {
-    // Bounds the bodies held in memory at once, whatever the number of connections.
-    let Ok(_upload) = api.uploads.try_acquire() else {
-        let detail = "too many uploads at this moment";
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
-        return Err(problem.retry_after_s(RETRY_AFTER_S));
-    };
-    let body = read_body(request).await?;
+    let (body, _room) = read_body(&api, request).await?;
     let turn = api.checks.acquire().await.map_err(|e| internal("check a submission", e))?;
     let checked = tokio::task::spawn_blocking(move || intake::check(&body)).await;
     drop(turn);
@@ -58,22 +54,38 @@ pub async fn status(State(api): State<Api>, Path(digest): Path<String>) -> Answe
     Ok(Json(describe(&api, digest, &submission, &entry)).into_response())
 }
 
-async fn read_body(request: Request) -> Result<Bytes, Problem> {
-    let body = axum::body::to_bytes(request.into_body(), Upload::MAX_BYTES).await;
-    body.map_err(|error| {
-        let cause = std::error::Error::source(&error);
-        if cause.is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>()) {
-            body_too_large(Upload::MAX_BYTES)
-        } else {
-            Problem::bad_request("body", "the body ended early")
+/// The body, and the room that it takes up of what all uploads may; a body that trickles takes only what it sent.
+async fn read_body(api: &Api, request: Request) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
+    let room = || {
+        Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| {
+            let detail = "too many uploads at this moment";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after_s(RETRY_AFTER_S)
+        })
+    };
+    let mut held = room()?;
+    let mut bytes = Vec::new();
+    let mut body = request.into_body();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::bad_request("body", "the body ended early"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > Upload::MAX_BYTES {
+            return Err(body_too_large(Upload::MAX_BYTES));
         }
-    })
+        bytes.extend_from_slice(&data);
+        while held.num_permits() * UPLOAD_UNIT < bytes.len() {
+            held.merge(room()?);
+        }
+    }
+    Ok((bytes, held))
 }
 
 fn describe(api: &Api, digest: Digest, submission: &Submission, entry: &SubmissionEntry) -> SubmissionStatus {
     let unpublished = api.shared.progress(&digest).unwrap_or(Progress::Queued);
-    let progress = if entry.published.is_some() { Progress::Published } else { unpublished };
-    let outcome = match (&entry.published, progress) {
+    // What the database has of an epoch that is not served yet is nobody's business.
+    let size = api.shared.published().head.size;
+    let published = entry.published.filter(|published| published.epoch.0 < size.0);
+    let progress = if published.is_some() { Progress::Published } else { unpublished };
+    let outcome = match (&published, progress) {
         (Some(published), _) if published.cause.is_some() => Some(Outcome::Failed),
         (Some(_), _) | (None, Progress::Verified) => Some(Outcome::Validated),
         (None, Progress::Failed) => Some(Outcome::Failed),
@@ -86,8 +98,8 @@ fn describe(api: &Api, digest: Digest, submission: &Submission, entry: &Submissi
         index: entry.index,
         progress,
         outcome,
-        epoch: entry.published.map(|p| p.epoch),
-        cause: entry.published.and_then(|p| p.cause),
+        epoch: published.map(|p| p.epoch),
+        cause: published.and_then(|p| p.cause),
         receipt: STANDARD.encode(&entry.receipt),
     }
 }
