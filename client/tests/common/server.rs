@@ -225,10 +225,12 @@ async fn history(
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     let from = query.get("from").map(|from| from.parse().unwrap());
-    if let Lie::OtherName(other) = *shared.lie.lock().unwrap() {
-        return cbor(&shared.world.lock().unwrap().history(&super::name(other), None));
-    }
-    cbor(&shared.world.lock().unwrap().history(&name, from))
+    let world = shared.world.lock().unwrap();
+    let history = match *shared.lie.lock().unwrap() {
+        Lie::OtherName(other) => world.history(&super::name(other), None),
+        _ => world.history(&name, from),
+    };
+    if history.records.is_empty() { not_found() } else { cbor(&history) }
 }
 
 async fn cbor_object(State(shared): State<Shared>, Path(digest): Path<Digest>) -> Response {
