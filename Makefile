@@ -17,7 +17,7 @@ deps: ## Install the Debian packages that are missing; asks for root only then
 build: deps ## Build everything
 	$(CARGO) build --locked --workspace
 
-test: deps ## Run every test, documentation's too
+test: build ## Run every test, documentation's too
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; $(CARGO) nextest run --locked --workspace --no-fail-fast && $(CARGO) test --locked --workspace --doc; \
 	else \
