@@ -8,7 +8,6 @@
 use std::fmt;
 
 use pds_schemas::cose::SignedKind;
-use pds_schemas::limits::NOTE_BYTES;
 use pds_schemas::{
     Artefact, Binding, DecodeError, Digest, EpochNumber, Evidence, EvidenceExtra, NameRecord, PluginName,
     PosixTime, SignedTreeRoot, State, TreeSize,
@@ -400,9 +399,6 @@ pub enum ConversionError {
     /// The extra data is malformed.
     #[error("extra data: {0}")]
     Extra(DecodeError),
-    /// The checkpoint is longer than evidence carries; holds its bytes.
-    #[error("evidence has a checkpoint of at most {NOTE_BYTES} bytes, this one has {0}")]
-    LongCheckpoint(usize),
 }
 
 /// The same evidence as a C2SP tlog-proof.
@@ -422,11 +418,12 @@ pub fn to_tlog_proof(evidence: &Evidence) -> Result<TlogProof, ConversionError> 
 pub fn from_tlog_proof(proof: &TlogProof) -> Result<Evidence, ConversionError> {
     let extra = proof.extra().ok_or(ConversionError::NoExtra)?;
     let extra = EvidenceExtra::from_bytes(extra).map_err(ConversionError::Extra)?;
-    let checkpoint = proof.note().to_string();
-    if checkpoint.len() > NOTE_BYTES {
-        return Err(ConversionError::LongCheckpoint(checkpoint.len()));
-    }
-    Ok(Evidence { extra, index: EpochNumber(proof.index()), inclusion: proof.hashes().to_vec(), checkpoint })
+    Ok(Evidence {
+        extra,
+        index: EpochNumber(proof.index()),
+        inclusion: proof.hashes().to_vec(),
+        checkpoint: proof.note().to_string(),
+    })
 }
 
 impl fmt::Display for Step {

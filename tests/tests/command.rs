@@ -17,8 +17,7 @@ fn pds(folder: &Path, arguments: &[&str]) -> (i32, Value) {
         .env("XDG_STATE_HOME", folder.join("state"))
         .output()
         .unwrap();
-    let (stdout, stderr) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let json = serde_json::from_str(&stdout);
     let json = json.unwrap_or_else(|e| panic!("pds {arguments:?}: {e}\n{stdout}\n{stderr}"));
     (output.status.code().unwrap(), json)
@@ -58,7 +57,7 @@ fn commands_take_a_plugin_from_a_folder_to_a_peer() {
     run(0, &[&verify[..], &["plugin.pds"]].concat());
     run(0, &["unpack", "plugin.pds", "--trust", "trust.toml", "--out", "plugin"]);
     assert_eq!(
-        std::fs::read(folder.join("plugin/telemetry.plugin")).ok(),
+        std::fs::read(folder.join("plugin/org.example.telemetry.plugin")).ok(),
         std::fs::read(sample_folder("telemetry").join("telemetry.plugin")).ok()
     );
     run(0, &["audit", "--trust", "trust.toml", "--validator", "PV1"]);

@@ -18,7 +18,7 @@ use pds_schemas::PosixTime;
 /// Most signature lines in a note. The standard asks for at least 16; a policy has at most 64 witnesses.
 pub const MAX_SIGNATURES: usize = 80;
 /// Most bytes in a note: enough for [`MAX_SIGNATURES`] post-quantum cosignatures beside a checkpoint.
-pub const MAX_NOTE_BYTES: usize = 512 * 1024;
+pub const MAX_NOTE_BYTES: usize = pds_schemas::limits::NOTE_BYTES;
 
 /// Why something is no note, or not one to believe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
