@@ -58,7 +58,7 @@ fn commands_take_a_plugin_from_a_folder_to_a_peer() {
     run(0, &[&verify[..], &["plugin.pds"]].concat());
     run(0, &["unpack", "plugin.pds", "--trust", "trust.toml", "--out", "plugin"]);
     assert_eq!(
-        std::fs::read(folder.join("plugin/telemetry.plugin")).ok(),
+        std::fs::read(folder.join("plugin/org.example.telemetry.plugin")).ok(),
         std::fs::read(sample_folder("telemetry").join("telemetry.plugin")).ok()
     );
     run(0, &["audit", "--trust", "trust.toml", "--validator", "PV1"]);

@@ -18,7 +18,7 @@ use pds_service::http::body_too_large;
 use pds_service::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::respond::{Answer, internal, parse};
+use super::respond::{Answer, JSON, fleeting, internal, json, parse};
 use super::{Api, UPLOAD_UNIT};
 use crate::intake::{self, IntakeError};
 use crate::sequencer::{Command, Refusal};
@@ -51,7 +51,7 @@ pub async fn status(State(api): State<Api>, Path(digest): Path<String>) -> Answe
     let entry = entry.ok_or_else(never)?;
     let submission = cose::open_any_key::<Submission>(&entry.signed, SignedKind::Submission);
     let (submission, _) = submission.map_err(|e| internal("read a submission", e))?;
-    Ok(Json(describe(&api, digest, &submission, &entry)).into_response())
+    Ok(fleeting(JSON, json(&describe(&api, digest, &submission, &entry))))
 }
 
 /// The body, and the room that it takes up of what all uploads may; a body that trickles takes only what it sent.
