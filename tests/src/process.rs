@@ -16,7 +16,11 @@ pub fn binary(name: &str) -> PathBuf {
     // target/debug/deps/test-0123456789abcdef
     let folder = test.ancestors().nth(2).unwrap();
     let path = folder.join(name);
-    assert!(path.exists(), "there is no {}: build the workspace first, cargo build --workspace", path.display());
+    assert!(
+        path.exists(),
+        "there is no {}: build the workspace first, cargo build --workspace",
+        path.display()
+    );
     path
 }
 

@@ -254,8 +254,7 @@ impl Validator {
         let http = pds_client::http::Http::new(Timeouts::default()).unwrap();
         let api = ValidatorApi::new(http, &url).unwrap();
         let nickname = "PV".to_owned();
-        let known =
-            KnownValidator { nickname, url, trusted: self.trusted(), max_age_s: 86_400, skew_s: 300 };
+        let known = KnownValidator { nickname, url, trusted: self.trusted(), max_age_s: 86_400, skew_s: 300 };
         Source { known, api }
     }
 

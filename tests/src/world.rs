@@ -45,8 +45,7 @@ impl World {
     /// Remembers an acknowledgement, whose receipt must hold.
     pub fn acknowledge(&mut self, status: SubmissionStatus) {
         let receipt = pds_client::submit::receipt_bytes(&status).unwrap();
-        let receipt: Receipt =
-            cose::open(&receipt, SignedKind::Receipt, &self.str_key.public_key()).unwrap();
+        let receipt: Receipt = cose::open(&receipt, SignedKind::Receipt, &self.str_key.public_key()).unwrap();
         assert_eq!((receipt.submission, receipt.index), (status.submission, status.index));
         assert_eq!(receipt.origin, ORIGIN);
         let taken = self.acknowledged.values().find(|s| s.index == status.index);

@@ -127,10 +127,12 @@ fn mistakes_are_answered_with_problems_that_name_the_field() {
         let found = (problem.status, problem.field.as_deref(), problem.limit);
         assert_eq!(found, (status, field, limit), "{path}: {}", problem.detail);
     };
-    for path in ["/nowhere", "//checkpoint", "/checkpoint/", "/Checkpoint", "/epochs", "/epochs/0/", "/tile"] {
+    for path in ["/nowhere", "//checkpoint", "/checkpoint/", "/Checkpoint", "/epochs", "/epochs/0/", "/tile"]
+    {
         check(path, 404, None, None);
     }
-    for tile in ["0/0", "0/000.p/256", "0/000.p/0", "64/000", "-1/000", "0/x000", "0/%30%30%30", "0/../0/000"] {
+    for tile in ["0/0", "0/000.p/256", "0/000.p/0", "64/000", "-1/000", "0/x000", "0/%30%30%30", "0/../0/000"]
+    {
         check(&format!("/tile/{tile}"), 404, None, None);
     }
     for beyond in [
@@ -153,7 +155,8 @@ fn mistakes_are_answered_with_problems_that_name_the_field() {
     check("/plugins/org.example.a?epoch=x", 400, Some("epoch"), None);
     check("/plugins/org.example.a?epoch=", 400, Some("epoch"), None);
     check("/plugins/org.example.a?epochs=1", 400, Some("epochs"), None);
-    for name in ["oneword", "Org.example", "org..example", "org.example.", "a.b%2fc", "%2e%2e.a", "a.%C3%A9"] {
+    for name in ["oneword", "Org.example", "org..example", "org.example.", "a.b%2fc", "%2e%2e.a", "a.%C3%A9"]
+    {
         check(&format!("/plugins/{name}"), 400, Some("name"), None);
         check(&format!("/plugins/{name}/history"), 400, Some("name"), None);
     }
@@ -237,10 +240,13 @@ fn evidence_comes_in_the_form_that_is_asked_for() {
             pds_core::tlog_proof::TlogProof::parse(&answer.body).unwrap();
         }
     };
-    for accept in ["", "*/*", "application/cbor", "application/*", "image/png", "application/cbor, text/plain"] {
+    for accept in
+        ["", "*/*", "application/cbor", "application/*", "image/png", "application/cbor, text/plain"]
+    {
         check(accept, CBOR);
     }
-    for accept in ["text/plain", "text/*", "text/html, text/plain;q=0.5", "text/plain, */*", "text/plain;x=y"] {
+    for accept in ["text/plain", "text/*", "text/html, text/plain;q=0.5", "text/plain, */*", "text/plain;x=y"]
+    {
         check(accept, TEXT);
     }
     let answer = http.get("/plugins/org.example.a");
@@ -276,9 +282,8 @@ fn proofs_hold_for_every_pair() {
 fn history_is_a_chain_from_wherever_it_is_asked() {
     let frozen = frozen();
     let http = frozen.http;
-    let history = |query: &str| -> NameHistory {
-        http.artefact(&format!("/plugins/org.example.a/history{query}"))
-    };
+    let history =
+        |query: &str| -> NameHistory { http.artefact(&format!("/plugins/org.example.a/history{query}")) };
     let all = history("").records;
     assert!(all.len() >= 3);
     for (i, record) in all.iter().enumerate() {

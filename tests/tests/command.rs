@@ -17,8 +17,7 @@ fn pds(folder: &Path, arguments: &[&str]) -> (i32, Value) {
         .env("XDG_STATE_HOME", folder.join("state"))
         .output()
         .unwrap();
-    let (stdout, stderr) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let json = serde_json::from_str(&stdout);
     let json = json.unwrap_or_else(|e| panic!("pds {arguments:?}: {e}\n{stdout}\n{stderr}"));
     (output.status.code().unwrap(), json)

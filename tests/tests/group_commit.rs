@@ -19,7 +19,9 @@ fn acknowledgements_survive_when_the_process_is_killed_after_the_last() {
     validator.start();
     let mut world = World::new(&validator);
     let uploads: Vec<_> = (0..CLIENTS)
-        .map(|i| signed(&tiny(&format!("org.example.at-once-{i}"), FAILS), 1, &developer(1)).upload.to_bytes())
+        .map(|i| {
+            signed(&tiny(&format!("org.example.at-once-{i}"), FAILS), 1, &developer(1)).upload.to_bytes()
+        })
         .collect();
     let (http, together) = (validator.http(), Barrier::new(CLIENTS));
     let acknowledged: Vec<SubmissionStatus> = std::thread::scope(|scope| {
@@ -33,7 +35,9 @@ fn acknowledgements_survive_when_the_process_is_killed_after_the_last() {
         };
         let clients: Vec<_> = uploads.iter().map(submit).collect();
         let answers = clients.into_iter().map(|client| client.join().unwrap());
-        answers.map(|answer| if answer.status == 202 { answer.json() } else { panic!("{answer:?}") }).collect()
+        answers
+            .map(|answer| if answer.status == 202 { answer.json() } else { panic!("{answer:?}") })
+            .collect()
     });
     validator.kill();
 
