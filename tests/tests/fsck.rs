@@ -8,7 +8,7 @@ use pds_tests::validator::Validator;
 use pds_tests::world::World;
 
 /// Flips in each file.
-const FLIPS: u64 = 6;
+const FLIPS: u64 = 4;
 
 fn database_files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
