@@ -1,8 +1,6 @@
 //! The epoch log: checkpoint, tiles and bundles as C2SP tlog-tiles has them, and proofs.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::response::IntoResponse;
 use pds_core::hash::leaf_hash;
 use pds_core::log::proof::{prove_consistency, prove_inclusion, verify_consistency, verify_inclusion};
 use pds_core::log::tile::{EntriesAddress, FULL_WIDTH, TileAddress, encode_entries, encode_tile, tile_root};
@@ -14,7 +12,7 @@ use pds_store::StoreError;
 use serde::Deserialize;
 
 use super::Api;
-use super::respond::{Answer, BYTES, TEXT, fleeting, immutable, internal, parse};
+use super::respond::{Answer, BYTES, JSON, TEXT, fleeting, immutable, internal, json, parse};
 
 /// `GET /checkpoint`.
 pub async fn checkpoint(State(api): State<Api>) -> Answer {
@@ -88,7 +86,7 @@ pub async fn inclusion(
     let read = |e: StoreError| internal("prove inclusion", e);
     let (hash, root) = (store.node(0, leaf).map_err(read)?, log::root(store, size).map_err(read)?);
     verify_inclusion(&hash, leaf, size, &hashes, &root).map_err(|e| internal("prove inclusion", e))?;
-    Ok(Json(LogProof { hashes }).into_response())
+    Ok(immutable(JSON, json(&LogProof { hashes })))
 }
 
 /// Query of `GET /proofs/consistency`.
@@ -114,12 +112,16 @@ pub async fn consistency(
     let read = |e: StoreError| internal("prove consistency", e);
     let (old, new) = (log::root(store, from).map_err(read)?, log::root(store, to).map_err(read)?);
     verify_consistency(from, &old, to, &new, &hashes).map_err(|e| internal("prove consistency", e))?;
-    Ok(Json(LogProof { hashes }).into_response())
+    Ok(immutable(JSON, json(&LogProof { hashes })))
 }
 
 /// An epoch that is published, or 404.
 pub(super) fn published_epoch(field: &str, text: &str, size: TreeSize) -> Result<EpochNumber, Problem> {
     let epoch: EpochNumber = parse(field, text)?;
+    // One epoch, one path: neither `+1` nor `01`.
+    if epoch.to_string() != text {
+        return Err(Problem::bad_request(field, format!("{field}: epoch {epoch} is written {epoch}")));
+    }
     if epoch.0 < size.0 { Ok(epoch) } else { Err(beyond(size)) }
 }
 

@@ -20,6 +20,14 @@ pub const BYTES: &str = "application/octet-stream";
 /// Notes and tlog-proofs.
 pub const TEXT: &str = "text/plain; charset=utf-8";
 
+/// Proofs and statuses.
+pub const JSON: &str = "application/json";
+
+/// `value` as JSON.
+pub fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("strings, numbers and lists are JSON")
+}
+
 /// An answer that will never be another.
 pub fn immutable(content_type: &'static str, body: impl Into<Body>) -> Response {
     answer(content_type, "public, max-age=31536000, immutable", body.into())

@@ -9,16 +9,16 @@ use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
-use pds_core::cose;
+use pds_core::cose::{self, CoseError};
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::SubmissionEntry;
 use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
-use pds_schemas::{Artefact, Digest, Malformed, Submission, Upload};
+use pds_schemas::{Artefact, DecodeError, Digest, Malformed, Submission, Upload};
 use pds_service::http::body_too_large;
 use pds_service::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::respond::{Answer, internal, parse};
+use super::respond::{Answer, JSON, fleeting, internal, json, parse};
 use super::{Api, UPLOAD_UNIT};
 use crate::intake::{self, IntakeError};
 use crate::sequencer::{Command, Refusal};
@@ -51,7 +51,7 @@ pub async fn status(State(api): State<Api>, Path(digest): Path<String>) -> Answe
     let entry = entry.ok_or_else(never)?;
     let submission = cose::open_any_key::<Submission>(&entry.signed, SignedKind::Submission);
     let (submission, _) = submission.map_err(|e| internal("read a submission", e))?;
-    Ok(Json(describe(&api, digest, &submission, &entry)).into_response())
+    Ok(fleeting(JSON, json(&describe(&api, digest, &submission, &entry))))
 }
 
 /// The body, and the room that it takes up of what all uploads may; a body that trickles takes only what it sent.
@@ -107,11 +107,10 @@ fn describe(api: &Api, digest: Digest, submission: &Submission, entry: &Submissi
 fn unsound(error: IntakeError) -> Problem {
     let (status, kind, field, limit) = match &error {
         IntakeError::Upload(cause) => {
-            let limit = match cause.cause {
-                Malformed::TooLong { limit, .. } => Some(limit),
-                _ => None,
-            };
-            (StatusCode::BAD_REQUEST, "malformed-upload", cause.field, limit)
+            (StatusCode::BAD_REQUEST, "malformed-upload", cause.field, exceeded(cause))
+        }
+        IntakeError::Signed(CoseError::Envelope { cause, .. } | CoseError::Payload(cause)) => {
+            (StatusCode::BAD_REQUEST, "malformed-submission", cause.field, exceeded(cause))
         }
         IntakeError::Signed(_) => (StatusCode::BAD_REQUEST, "bad-signature", "upload.signed", None),
         IntakeError::SignerNotOwner => (StatusCode::FORBIDDEN, "signer-not-owner", "upload.signed", None),
@@ -131,6 +130,13 @@ fn unsound(error: IntakeError) -> Problem {
     match limit {
         Some(limit) => problem.limit(limit),
         None => problem,
+    }
+}
+
+fn exceeded(cause: &DecodeError) -> Option<u64> {
+    match cause.cause {
+        Malformed::TooLong { limit, .. } => Some(limit),
+        _ => None,
     }
 }
 
