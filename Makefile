@@ -49,7 +49,7 @@ deny:
 	fi
 
 bench: deps ## Measure, and print ratios to limits
-	$(CARGO) run --locked -p pds-tests --bin pds-bench
+	$(CARGO) run --locked -p pds-bench
 
 corpus: deps ## Build and check PQUIC's own plugins: PDS_PLUGIN_CORPUS=<checkout of p-quic/pquic>
 	@test -d "$(PDS_PLUGIN_CORPUS)" || { echo "set PDS_PLUGIN_CORPUS to a checkout of p-quic/pquic" >&2; exit 2; }
