@@ -2,7 +2,6 @@
 
 CARGO ?= cargo
 DEMO := deploy/demo.sh
-export RUSTDOCFLAGS ?= -D warnings
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build test demo check fmt clippy doc links deny bench corpus clean-demo
@@ -36,7 +35,7 @@ clippy: deps
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 doc: deps
-	$(CARGO) doc --locked --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 links:
 	@.ci/links
