@@ -2,7 +2,6 @@
 
 CARGO ?= cargo
 DEMO := deploy/demo.sh
-export RUSTDOCFLAGS ?= -D warnings
 
 .DEFAULT_GOAL := help
 .PHONY: help deps build test demo check fmt clippy doc links deny bench corpus clean-demo
@@ -36,7 +35,7 @@ clippy: deps
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 doc: deps
-	$(CARGO) doc --locked --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 links:
 	@.ci/links
@@ -49,7 +48,7 @@ deny:
 	fi
 
 bench: deps ## Measure, and print ratios to limits
-	$(CARGO) run --locked -p pds-tests --bin pds-bench
+	$(CARGO) run --locked -p pds-bench
 
 corpus: deps ## Build and check PQUIC's own plugins: PDS_PLUGIN_CORPUS=<checkout of p-quic/pquic>
 	@test -d "$(PDS_PLUGIN_CORPUS)" || { echo "set PDS_PLUGIN_CORPUS to a checkout of p-quic/pquic" >&2; exit 2; }
