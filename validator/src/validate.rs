@@ -137,6 +137,12 @@ fn run(
     outcome.reproducible =
         again.as_ref().ok().map(|again| compare(&outcome.objects, &again.objects, expected_bytecode));
 
+    // Nothing is known of the submission as long as we could not do our part.
+    if let Err(failure) = &again
+        && failure.is_ours
+    {
+        return Err(failure.clone());
+    }
     for (object, result) in &outcome.structure {
         if let Err(cause) = result {
             return Err(failed(Stage::Structure, Some(object.clone()), cause));

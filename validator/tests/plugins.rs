@@ -247,3 +247,13 @@ fn missing_compiler_is_the_validators_own_fault() {
     let tree = tree(&[("x.plugin", "a.b\nop replace a.o\n"), ("a.c", "")]);
     assert!(validate(&tree, "x.plugin", &recipe, None).failure.unwrap().is_ours);
 }
+
+#[test]
+fn fault_of_the_validators_own_comes_before_a_refusal() {
+    // Gone after the first build, whose object is none.
+    let (recipe, _folder) = scripted("echo no object > \"$4\"; rm \"$0\"");
+    let tree = tree(&[("x.plugin", "a.b\nop replace a.o\n"), ("a.c", "")]);
+    let outcome = validate(&tree, "x.plugin", &recipe, None);
+    assert!(outcome.structure["a.o"].is_err());
+    assert!(outcome.failure.unwrap().is_ours);
+}

@@ -5,10 +5,9 @@
 //! the compiler says is kept to a limit and shows no path of this machine.
 //!
 //! **Not confined yet**: the compiler runs with the rights of the caller. A source can name a file outside its tree
-//! (`#include` through a macro, `.incbin`) and read a part of it back through a diagnostic or the object; it can use
-//! memory up to what the machine has for as long as the time limit allows. Includes that say so plainly are refused
-//! here, since that is cheap; the rest is for a sandbox around [`build()`], and until then a build environment says
-//! `confined: false`.
+//! (`#include` through a macro, `.incbin`) and read a part of it back through a diagnostic or the object. Includes that
+//! say so plainly are refused here, since that is cheap; the rest is for a sandbox around [`build()`], and until then a
+//! build environment says `confined: false`. Time, memory and the size of what is written are limited all the same.
 
 mod failure;
 mod process;
@@ -16,7 +15,8 @@ mod recipe;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use failure::BuildFailure;
@@ -24,7 +24,7 @@ pub use recipe::{BuildEnvironment, Recipe};
 
 use pds_plugin::manifest::source_of;
 use pds_plugin::source::SourceTree;
-use process::{Ended, Run, run};
+use process::{Bounds, Ended, Run, run};
 
 /// The result of one build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,12 +179,18 @@ impl Scratch {
             ("HOME", output),
             ("TMPDIR", output),
         ];
-        let compiler = find(&recipe.compiler);
-        let mut run = run(&compiler, arguments, &environment, &self.tree, limit, recipe.words_bytes)
-            .map_err(|cause| {
-                let compiler = recipe.compiler.display().to_string();
-                BuildFailure::NoCompiler { compiler, cause: cause.to_string() }
-            })?;
+        let bounds = Bounds {
+            time: limit,
+            memory_bytes: recipe.memory_bytes,
+            // Room for one byte too many, so that the refusal can name the limit.
+            file_bytes: recipe.object_bytes.saturating_mul(2),
+            words_bytes: recipe.words_bytes,
+        };
+        let run = run(&recipe.compiler_file(), arguments, &environment, &self.tree, bounds);
+        let mut run = run.map_err(|cause| {
+            let compiler = recipe.compiler.display().to_string();
+            BuildFailure::NoCompiler { compiler, cause: cause.to_string() }
+        })?;
         run.words = self.without_paths(&run.words);
         Ok(run)
     }
@@ -212,15 +218,6 @@ fn without_addresses(line: &str) -> String {
         shown.push_str(part.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
     }
     shown
-}
-
-/// A bare name is looked for in our own search path, not in the caller's.
-fn find(compiler: &Path) -> PathBuf {
-    if compiler.components().count() > 1 {
-        return compiler.to_owned();
-    }
-    let candidates = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(compiler));
-    candidates.iter().find(|path| path.is_file()).unwrap_or(&candidates[0]).clone()
 }
 
 fn compiler_version(scratch: &Scratch, recipe: &Recipe) -> Result<String, BuildFailure> {
@@ -261,7 +258,9 @@ fn compile(
         return Err(BuildFailure::ObjectTooLarge { object, size, limit: recipe.object_bytes });
     }
     let scratch = |cause: std::io::Error| BuildFailure::Scratch(cause.to_string());
-    let bytes = std::fs::read(&output).map_err(scratch)?;
+    let mut bytes = Vec::new();
+    // No more than was looked at, whoever goes on writing.
+    std::fs::File::open(&output).and_then(|file| file.take(size).read_to_end(&mut bytes)).map_err(scratch)?;
     // The next object must not be mistaken for this one.
     std::fs::remove_file(&output).map_err(scratch)?;
     Ok(bytes)

@@ -1,7 +1,7 @@
 //! One child process with a time limit, and the beginning of what it says.
 //!
-//! The child leads a process group of its own, and what is left of the group is killed when time is up. Knows nothing of
-//! compilers.
+//! The child leads a process group of its own, of which nothing is left when it has ended or its time is up. Knows nothing
+//! of compilers. Not a sandbox: a process that moves to a group of its own escapes.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -12,6 +12,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, waitid,
+};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +33,20 @@ pub(super) struct Run {
     pub words: String,
 }
 
-/// Runs a program to its end or to `limit`, without standard input.
+/// What a process may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Wall time.
+    pub time: Duration,
+    /// Bytes of address space, of each process of the group.
+    pub memory_bytes: u64,
+    /// Bytes of a file that it writes.
+    pub file_bytes: u64,
+    /// Bytes that are kept of what it says.
+    pub words_bytes: usize,
+}
+
+/// Runs a program to its end or to that of its time, without standard input.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -38,10 +55,9 @@ pub(super) fn run(
     arguments: &[OsString],
     environment: &[(&str, &OsStr)],
     folder: &Path,
-    limit: Duration,
-    words_bytes: usize,
+    bounds: Bounds,
 ) -> io::Result<Run> {
-    let deadline = Instant::now() + limit;
+    let deadline = Instant::now() + bounds.time;
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(program);
     command
@@ -56,49 +72,59 @@ pub(super) fn run(
     let mut child = command.spawn()?;
     // The command holds our ends of the pipe, which would never see its end.
     drop(command);
-    let heard = Heard::listen(reader, words_bytes);
-    let ended = match wait_until(&mut child, deadline)? {
-        Some(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => Ended::Status(code),
-            (None, signal) => Ended::Signal(signal.unwrap_or_default()),
-        },
-        None => {
-            // The group goes before its leader is waited for, while the number cannot be another's.
-            kill_group(child.id());
-            child.kill()?;
-            child.wait()?;
-            Ended::TimedOut
-        }
+    let leader = Pid::from_child(&child);
+    limit(leader, bounds);
+    let heard = Heard::listen(reader, bounds.words_bytes);
+    let in_time = ends_before(leader, deadline);
+    // The group goes before its leader is collected, while the number cannot be another's. A leader that has ended keeps
+    // its status, and one that is alone makes this fail.
+    let _ = kill_process_group(leader, Signal::KILL);
+    let status = collect(&mut child)?;
+    let ended = match (in_time?, status.code()) {
+        (false, _) => Ended::TimedOut,
+        (true, Some(code)) => Ended::Status(code),
+        (true, None) => Ended::Signal(status.signal().unwrap_or_default()),
     };
     Ok(Run { ended, words: heard.words() })
 }
 
-/// Waits for a child until `deadline`; `None` when it is still running then.
-fn wait_until(child: &mut Child, deadline: Instant) -> io::Result<Option<std::process::ExitStatus>> {
-    // The standard library cannot wait with a limit; the pause grows with what has been waited.
+/// Limits a process that has begun, and with it those that it starts from now on.
+fn limit(process: Pid, bounds: Bounds) {
+    let limits = [
+        (Resource::As, bounds.memory_bytes),
+        (Resource::Fsize, bounds.file_bytes),
+        // The time limit is ours to enforce; this one ends what we do not live to see the end of.
+        (Resource::Cpu, bounds.time.as_secs() + 1),
+        (Resource::Core, 0),
+    ];
+    for (resource, most) in limits {
+        // Fails only for a process that has ended, and for a limit above the one that this process has itself.
+        let _ = prlimit(Some(process), resource, Rlimit { current: Some(most), maximum: Some(most) });
+    }
+}
+
+/// Kills what may be left of a child, and collects it.
+fn collect(child: &mut Child) -> io::Result<std::process::ExitStatus> {
+    child.kill()?;
+    child.wait()
+}
+
+/// Waits for a child to end, without collecting it; false when it is still running at `deadline`.
+fn ends_before(child: Pid, deadline: Instant) -> io::Result<bool> {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    // There is no waiting with a limit; the pause grows with what has been waited.
     let mut pause = Duration::from_millis(1);
     loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+        if waitid(WaitId::Pid(child), look)?.is_some() {
+            return Ok(true);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Ok(None);
+            return Ok(false);
         }
         thread::sleep(pause.min(left));
         pause = (pause * 2).min(Duration::from_millis(20));
     }
-}
-
-/// Kills a process group by its leader's id. The standard library cannot, so the shell's own `kill` does; the script is
-/// constant and its argument a number.
-fn kill_group(leader: u32) {
-    let script = ["-c", "kill -KILL \"-$1\"", "sh"];
-    let mut command = Command::new("/bin/sh");
-    command.args(script).arg(leader.to_string()).env_clear();
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Without a shell the leader is still killed by the caller.
-    let _ = command.status();
 }
 
 /// What comes out of a pipe: the first bytes are kept, the rest is read and dropped so that the writer never blocks.
@@ -146,17 +172,25 @@ impl Heard {
 mod tests {
     use super::*;
 
-    fn sh(script: &str, limit: Duration, words_bytes: usize) -> Run {
+    fn sh(script: &str, time: Duration, words_bytes: usize) -> Run {
+        bounded_sh(script, Bounds { time, memory_bytes: 1 << 30, file_bytes: 1 << 20, words_bytes })
+    }
+
+    fn bounded_sh(script: &str, bounds: Bounds) -> Run {
         let arguments = ["-c".into(), script.into()];
-        run(
-            Path::new("/bin/sh"),
-            &arguments,
-            &[("GIVEN", "yes".as_ref())],
-            Path::new("/"),
-            limit,
-            words_bytes,
-        )
-        .unwrap()
+        let environment = [("GIVEN", "yes".as_ref())];
+        run(Path::new("/bin/sh"), &arguments, &environment, Path::new("/"), bounds).unwrap()
+    }
+
+    fn wait_until_gone(process: &str) {
+        let stat = format!("/proc/{}/stat", process.trim());
+        // Killed is not yet gone; nobody may have collected it either.
+        let is_alive = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+        let patience = Instant::now() + LONG;
+        while is_alive() {
+            assert!(Instant::now() < patience, "{stat} is still there");
+            thread::yield_now();
+        }
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -180,13 +214,34 @@ mod tests {
     fn run_kills_the_whole_group_when_time_is_up() {
         let run = sh("sleep 1000 & echo $!; wait", Duration::from_millis(200), 100);
         assert_eq!(run.ended, Ended::TimedOut);
-        let stat = format!("/proc/{}/stat", run.words.trim());
-        // Killed is not yet gone; nobody may have collected it either.
-        let is_alive = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
-        let patience = Instant::now() + LONG;
-        while is_alive() {
-            assert!(Instant::now() < patience, "{stat} is still there");
-            thread::yield_now();
-        }
+        wait_until_gone(&run.words);
+    }
+
+    #[test]
+    fn run_kills_what_outlives_its_leader() {
+        // Without its own end of the pipe, so that nothing but the group tells of it.
+        let run = sh("sleep 1000 >/dev/null 2>&1 & echo $!; exit 7", LONG, 100);
+        assert_eq!(run.ended, Ended::Status(7));
+        wait_until_gone(&run.words);
+    }
+
+    #[test]
+    fn run_kills_what_ignores_signals_and_never_stops_talking() {
+        let run = sh("trap '' TERM HUP INT; while :; do echo y; done", Duration::from_millis(200), 10);
+        assert_eq!(run.ended, Ended::TimedOut);
+        assert!(run.words.starts_with("y\n") && run.words.len() < 100, "{}", run.words);
+    }
+
+    #[test]
+    fn run_bounds_files_and_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("large");
+        let bounds = Bounds { time: LONG, memory_bytes: 64 << 20, file_bytes: 1 << 16, words_bytes: 1000 };
+        let run = bounded_sh(&format!("exec head -c 1000000 /dev/zero >'{}'", file.display()), bounds);
+        assert_eq!((run.ended, run.words.as_str()), (Ended::Signal(25), ""));
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), 1 << 16);
+        // Without a newline, tail keeps everything.
+        let run = bounded_sh("head -c 100000000 /dev/zero | tail -n 1 | wc -c", bounds);
+        assert!(run.words.contains("memory exhausted"), "{}", run.words);
     }
 }

@@ -1,6 +1,6 @@
 //! How a validator builds, and what it built with: data to be written down and compared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How a validator builds: data, so that it can be written down and compared.
@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct Recipe {
     /// The platform whose pluglets these are, e.g. `pquic`.
     pub platform: String,
-    /// The compiler, a path or a name to be found in `/usr/bin` and `/bin`.
+    /// The compiler, an absolute path or a name to be found in `/usr/bin` and `/bin`.
     pub compiler: PathBuf,
     /// Arguments before `-c SOURCE -o OBJECT`. The compiler runs in the root of the source tree.
     pub flags: Vec<String>,
@@ -16,6 +16,8 @@ pub struct Recipe {
     pub time_limit: Duration,
     /// Wall time for all objects of one build. Default 300 s.
     pub total_time_limit: Duration,
+    /// Bytes of memory (address space) for one compiler process. Default 2 GiB.
+    pub memory_bytes: u64,
     /// Most bytes kept of what the compiler says about one object. Default 16 KiB.
     pub words_bytes: usize,
     /// Most bytes of one object. Default 1 MiB.
@@ -49,9 +51,19 @@ impl Recipe {
             flags: flags.map(str::to_owned).to_vec(),
             time_limit: Duration::from_secs(20),
             total_time_limit: Duration::from_secs(300),
+            memory_bytes: 2 << 30,
             words_bytes: 16 << 10,
             object_bytes: 1 << 20,
         }
+    }
+
+    /// The compiler's file. A bare name is looked for in our own search path, not in the caller's.
+    pub fn compiler_file(&self) -> PathBuf {
+        if self.compiler.components().count() > 1 {
+            return self.compiler.clone();
+        }
+        let candidates = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(&self.compiler));
+        candidates.iter().find(|path| path.is_file()).unwrap_or(&candidates[0]).clone()
     }
 }
 
