@@ -182,11 +182,13 @@ impl Sequencer {
 
     /// Stores the group in one synced write; only then anybody is answered.
     fn accept(&mut self, group: Vec<(Candidate, Answer)>) {
-        let time = now();
+        // Never before the last STR, whose time is what a promise is held against: the clock may have gone back.
+        let time = self.writer.head.as_ref().map_or(now(), |head| head.time.max(now()));
         let mut accepted = Vec::new();
         let mut answers: Vec<(Answer, SubmissionEntry, bool)> = Vec::new();
         let mut in_group: HashMap<Digest, SubmissionEntry> = HashMap::new();
         let has_space = self.has_space();
+        let first_new = self.next_index;
         for (candidate, answer) in group {
             let known = match in_group.get(&candidate.digest) {
                 Some(entry) => Ok(Some(entry.clone())),
@@ -215,20 +217,25 @@ impl Sequencer {
             answers.push((answer, entry.clone(), false));
             accepted.push(Accepted { digest, entry, archive, owner: submission.owner.to_bytes() });
         }
-        if !accepted.is_empty()
-            && let Err(error) = self.writer.store.accept(&accepted)
-        {
-            let refusal = self.halt("store submissions", &error);
-            for (answer, ..) in answers {
-                let _ = answer.send(Err(refusal.clone()));
-            }
-            return;
+        // Nothing is written any more after a fault, also one that came up in this group.
+        let faulty = self.shared.halted().is_some();
+        let stored = if accepted.is_empty() || faulty { Ok(()) } else { self.writer.store.accept(&accepted) };
+        if let Err(error) = &stored {
+            self.halt("store submissions", error);
         }
+        let kept = stored.is_ok() && !faulty;
         for (answer, entry, known) in answers {
+            if !kept && entry.index >= first_new {
+                let _ = answer.send(Err(Refusal::Halted));
+                continue;
+            }
             if !known {
                 let _ = self.builder.send(entry.index);
             }
             let _ = answer.send(Ok(Acknowledged { entry, known }));
+        }
+        if !kept {
+            return;
         }
         counter!("pds_submissions_accepted_total").increment(accepted.len() as u64);
         gauge!("pds_queue_length").set(self.queue.len() as f64);
@@ -365,3 +372,6 @@ pub fn now() -> PosixTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     PosixTime(since.map_or(0, |since| since.as_secs()))
 }
+
+#[cfg(test)]
+mod tests;
