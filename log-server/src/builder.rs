@@ -4,6 +4,7 @@
 //! validator itself is to blame, the submission goes to the end of the line and is tried again.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -57,7 +58,7 @@ impl Builder {
                 None => places.recv().ok(),
             };
             let Some(place) = place else { return };
-            match self.decide_one(place) {
+            match caught(|| self.decide_one(place)) {
                 Ok(decision) => {
                     if decisions.send(Command::Decided(place, Box::new(decision))).is_err() {
                         return;
@@ -106,5 +107,23 @@ impl Builder {
             "submission decided"
         );
         Ok(decision)
+    }
+}
+
+/// `work`, with a panic as an error: one submission must not end the deciding of all.
+fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let worked = std::panic::catch_unwind(AssertUnwindSafe(work));
+    worked.unwrap_or_else(|_| Err(anyhow::anyhow!("the validator panicked; its message is above")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panic_is_an_error_like_others() {
+        assert_eq!(caught(|| Ok(1)).unwrap(), 1);
+        assert!(caught::<()>(|| anyhow::bail!("no")).is_err());
+        assert!(caught::<()>(|| panic!("a verifier's mistake")).is_err());
     }
 }
