@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use pds_core::acceptance::Acceptance;
 use pds_core::note::{KeyName, KeyType};
-use pds_schemas::{Policy, Verifier};
+use pds_schemas::{Artefact, Policy, Verifier};
 use pds_service::config::beside;
 use pds_service::telemetry::{LogFormat, parse_filter};
 use serde::Deserialize;
@@ -46,7 +46,7 @@ pub struct Config {
     /// Run the compiler without a sandbox. Needed until there is one: a hostile source can read what this process can.
     #[serde(default)]
     pub allow_unconfined: bool,
-    /// The compiler for BPF. Default `"clang"`.
+    /// The compiler for BPF: a file, or a name in `/usr/bin` or `/bin`. Default `"clang"`.
     #[serde(default = "default_compiler")]
     pub compiler: PathBuf,
     /// Seconds that compiling one object may take. Default 20.
@@ -82,6 +82,11 @@ impl Config {
         for path in [&mut config.guard, &mut config.address_file].into_iter().flatten() {
             *path = beside(file, path);
         }
+        // A bare name is the validator's to find. Compilers run in the folder of a source tree: nothing is relative there.
+        if config.compiler.components().count() > 1 {
+            let compiler = beside(file, &config.compiler);
+            config.compiler = std::path::absolute(&compiler).context("compiler")?;
+        }
         config.check().with_context(|| format!("{}", file.display()))?;
         Ok(config)
     }
@@ -107,11 +112,31 @@ impl Config {
         bounded("compile_limit_s", self.compile_limit_s, 1, 600)?;
         bounded("shutdown_grace_s", self.shutdown_grace_s, 0, 3600)?;
         bounded("block_cache_mib", self.block_cache_mib as u64, 8, 65_536)?;
-        if self.log_key == self.str_key {
-            bail!("log_key and str_key are one file; they are two keys");
-        }
+        bounded("free_space_reserve_mib", self.free_space_reserve_mib, 0, 1 << 30)?;
+        self.check_files()?;
+        // It is signed over and served for good: what our own decoder refuses, nobody could read.
+        Policy::from_bytes(&self.policy().to_bytes()).context("these settings make no policy")?;
         Acceptance::of_policy(&self.policy()).context("acceptance")?;
         parse_filter(&self.log_filter).context("log_filter")?;
+        Ok(())
+    }
+
+    fn check_files(&self) -> anyhow::Result<()> {
+        let guard = self.guard_file();
+        let mut files = vec![("log_key", &self.log_key), ("str_key", &self.str_key), ("guard", &guard)];
+        files.extend(self.address_file.as_ref().map(|file| ("address_file", file)));
+        for (i, (key, file)) in files.iter().enumerate() {
+            if let Some((other, _)) = files[..i].iter().find(|(_, other)| other == file) {
+                bail!("{other} and {key} are one file, {}; each needs its own", file.display());
+            }
+        }
+        if guard.starts_with(self.store_dir()) {
+            bail!(
+                "guard {} is inside the database's folder: an old copy of the database would bring its own guard. Keep it \
+                 elsewhere",
+                guard.display()
+            );
+        }
         Ok(())
     }
 
@@ -195,4 +220,56 @@ fn default_block_cache_mib() -> usize {
 
 fn default_log_filter() -> String {
     "info".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(changes: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pv.toml");
+        let mut lines = std::collections::BTreeMap::from([
+            ("origin", "\"pv.example\""),
+            ("listen", "\"127.0.0.1:0\""),
+            ("data_dir", "\"data\""),
+            ("log_key", "\"log.key\""),
+            ("str_key", "\"str.key\""),
+            ("epoch_interval_s", "5"),
+        ]);
+        lines.extend(changes.iter().copied());
+        let text: String = lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        std::fs::write(&file, text).unwrap();
+        Config::load(&file)
+    }
+
+    #[test]
+    fn config_is_refused_with_the_key_that_is_wrong() {
+        load(&[]).unwrap();
+        let check = |changes: &[(&str, &str)], expect: &str| {
+            let error = format!("{:#}", load(changes).unwrap_err());
+            assert!(error.contains(expect), "{changes:?}: {error}");
+        };
+        check(&[("origin", "\"pv example\"")], "origin");
+        check(&[("origin", "\"pv\\u0085x\"")], "origin");
+        check(&[("origin", "\"pv\\u007fx\"")], "origin");
+        check(&[("origin", &format!("\"{}\"", "x".repeat(252)))], "origin");
+        check(&[("epoch_interval_s", "0")], "epoch_interval_s is 1 to 86400");
+        check(&[("decide_within_s", "9")], "decide_within_s is 10 to");
+        check(&[("free_space_reserve_mib", "17592186044416")], "free_space_reserve_mib is 0 to");
+        check(&[("acceptance", "\"structure & termination\"")], "acceptance");
+        check(&[("acceptance", &format!("\"structure{}\"", " ".repeat(5000)))], "acceptance");
+        check(&[("str_key", "\"log.key\"")], "log_key and str_key are one file");
+        check(&[("guard", "\"str.key\"")], "str_key and guard are one file");
+        check(&[("address_file", "\"log.key.guard\"")], "guard and address_file are one file");
+        check(&[("guard", "\"data/store/guard\"")], "inside the database's folder");
+        check(&[("epoch_interval", "5")], "epoch_interval");
+    }
+
+    #[test]
+    fn compiler_is_never_taken_from_a_source_tree() {
+        let compiler = load(&[("compiler", "\"bin/clang\"")]).unwrap().compiler;
+        assert!(compiler.is_absolute() && compiler.ends_with("bin/clang"), "{}", compiler.display());
+        assert_eq!(load(&[]).unwrap().recipe().compiler_file(), Path::new("/usr/bin/clang"));
+    }
 }
