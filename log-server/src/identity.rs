@@ -83,38 +83,55 @@ impl PublicIdentity {
 /// # Errors
 /// When any of them is there already, or cannot be made.
 pub fn init(config: &Config) -> anyhow::Result<PublicIdentity> {
-    let store = config.store_dir();
-    let existing = [&config.log_key, &config.str_key, &config.guard_file(), &store]
-        .into_iter()
-        .find(|path| path.exists())
-        .cloned();
-    if let Some(path) = existing {
+    let (store, guard) = (config.store_dir(), config.guard_file());
+    let vkeys = [LOG_VKEY_FILE, STR_VKEY_FILE].map(|file| config.data_dir.join(file));
+    let made = [&config.log_key, &config.str_key, &vkeys[0], &vkeys[1], &store, &guard];
+    if let Some(path) = made.iter().find(|path| path.exists()) {
         bail!(
-            "{} exists already. init only makes a new validator: a log that was once signed must go on from where it is",
-            path.display()
+            "{} exists already. init only makes a new validator: a log that was once signed must go on from where it is.{}",
+            path.display(),
+            if guard.exists() { String::new() } else { after_interruption(&guard, &made) }
         );
     }
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("create {}", config.data_dir.display()))?;
+    make_folder_of(&guard)?;
     let log = new_key(&config.log_key)?;
     let str = new_key(&config.str_key)?;
     let identity = Identity { log: NoteSigner::new(KeyName::new(&*config.origin)?, &log.to_bytes())?, str };
     let public = identity.public(&config.origin)?;
-    let write = |file: &str, key: &VerifierKey| {
-        let path = config.data_dir.join(file);
-        durable::create(&path, format!("{key}\n").as_bytes())
+    let write = |path: &Path, key: &VerifierKey| {
+        durable::create(path, format!("{key}\n").as_bytes())
             .with_context(|| format!("create {}", path.display()))
     };
-    write(LOG_VKEY_FILE, &public.log)?;
-    write(STR_VKEY_FILE, &public.str)?;
+    write(&vkeys[0], &public.log)?;
+    write(&vkeys[1], &public.str)?;
     drop(Store::create(&store, &config.memory()).context("create database")?);
-    drop(Guard::create(&config.guard_file(), &[]).context("create guard")?);
+    // Last: what has a guard is complete.
+    drop(Guard::create(&guard, &[]).context("create guard")?);
     Ok(public)
 }
 
-fn new_key(path: &Path) -> anyhow::Result<SigningKey> {
-    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+fn after_interruption(guard: &Path, made: &[&std::path::PathBuf]) -> String {
+    let left = made.iter().filter(|path| path.exists()).map(|path| path.display().to_string());
+    format!(
+        " There is no guard at {}, which init makes last. Either it was lost: find it. Or an earlier init did not come to its \
+         end: if nothing was ever signed with these keys, remove {}, and run init again",
+        guard.display(),
+        left.collect::<Vec<_>>().join(", ")
+    )
+}
+
+fn make_folder_of(path: &Path) -> anyhow::Result<()> {
+    match path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))
+        }
+        None => Ok(()),
     }
+}
+
+fn new_key(path: &Path) -> anyhow::Result<SigningKey> {
+    make_folder_of(path)?;
     key_file::create(path).context("create a key")
 }

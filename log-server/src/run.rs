@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use metrics_exporter_prometheus::PrometheusHandle;
 use pds_core::acceptance::Acceptance;
 use pds_files::durable;
 use pds_service::{http, telemetry};
@@ -23,6 +24,8 @@ use crate::recovery;
 use crate::sequencer::{Command, Rules, Sequencer, now};
 use crate::shared::Shared;
 
+/// Time between two upkeeps of the metrics.
+const UPKEEP: Duration = Duration::from_secs(5);
 /// Longest that requests under way may hold up the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -42,6 +45,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let queue = Queue::load(&store)?;
     let next_index = store.next_queue_index().context("read queue")?;
     let shared = Arc::new(Shared::new(Arc::clone(&store), published));
+    let identity = PublicIdentity::load(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Before the threads begin, so that nothing that fails from here on leaves them behind.
+    let (listener, termination) = runtime.block_on(listen(config))?;
 
     let (commands, inbox) = mpsc::channel();
     let (places, places_inbox) = mpsc::channel();
@@ -66,9 +73,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let builder = thread("builder").spawn(move || builder.run(&places_inbox, &decisions))?;
     let sequencer = thread("sequencer").spawn(move || sequencer.run(&inbox))?;
 
-    let api = Api::new(shared, PublicIdentity::load(&config.data_dir)?, commands.clone(), metrics);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let served = runtime.block_on(serve(config, api, &commands, sequencer));
+    let api = Api::new(shared, identity, commands.clone(), metrics);
+    let served = runtime.block_on(serve(config, listener, termination, api, &commands, sequencer));
     stop.store(true, Ordering::Relaxed);
     // The builder ends with the submission it is at, which the compile limits bound.
     let built = builder.join();
@@ -78,22 +84,32 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Listens, and watches for the signals that end the process.
+async fn listen(
+    config: &Config,
+) -> anyhow::Result<(TcpListener, impl Future<Output = &'static str> + Send + use<>)> {
+    let termination = http::termination().context("watch signals")?;
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.with_context(|| format!("listen on {}", config.listen))?;
+    if let Some(file) = &config.address_file {
+        durable::replace(file, format!("{}\n", listener.local_addr()?).as_bytes())
+            .with_context(|| format!("write {}", file.display()))?;
+    }
+    Ok((listener, termination))
+}
+
 async fn serve(
     config: &Config,
+    listener: TcpListener,
+    termination: impl Future<Output = &'static str>,
     api: Api,
     commands: &mpsc::Sender<Command>,
     sequencer: JoinHandle<()>,
 ) -> anyhow::Result<()> {
-    let termination = http::termination().context("watch signals")?;
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.with_context(|| format!("listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    if let Some(file) = &config.address_file {
-        durable::replace(file, format!("{address}\n").as_bytes())
-            .with_context(|| format!("write {}", file.display()))?;
-    }
     let size = api.shared.published().head.size;
     info!(origin = config.origin, %address, epochs = size.0, "listening");
+    let upkeep = tokio::spawn(keep_up(api.metrics.clone()));
     let (drain, drained) = tokio::sync::oneshot::channel();
     let server = tokio::spawn(http::serve(listener, router(api), async {
         let _ = drained.await;
@@ -108,6 +124,7 @@ async fn serve(
             sequencer.await
         }
     };
+    upkeep.abort();
     let _ = drain.send(());
     match tokio::time::timeout(DRAIN, server).await {
         Ok(joined) => joined?.context("serve")?,
@@ -115,6 +132,15 @@ async fn serve(
     }
     ensure!(ended?.is_ok(), "the sequencer ended in panic; see above");
     Ok(())
+}
+
+/// Sums up what histograms were given, which is otherwise kept one by one until somebody asks for the metrics.
+async fn keep_up(metrics: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+    }
 }
 
 fn check_confinement(config: &Config) -> anyhow::Result<()> {
@@ -125,12 +151,9 @@ fn check_confinement(config: &Config) -> anyhow::Result<()> {
         );
     }
     warn!("the compiler runs UNCONFINED (allow_unconfined = true); every build environment says so");
-    let version = std::process::Command::new(&config.compiler).arg("--version").output();
+    let compiler = config.recipe().compiler_file();
+    let version = std::process::Command::new(&compiler).arg("--version").output();
     let works = version.as_ref().is_ok_and(|output| output.status.success());
-    ensure!(
-        works,
-        "the compiler {} does not run: install clang, or set `compiler`",
-        config.compiler.display()
-    );
+    ensure!(works, "the compiler {} does not run: install clang, or set `compiler`", compiler.display());
     Ok(())
 }
