@@ -1,6 +1,7 @@
 //! From what the validator's verifiers report to what it stands for: a binding, or a failure cause.
 //!
-//! Pure but for nothing: reports in, artefacts out. Which verdicts suffice is the policy's acceptance expression.
+//! Pure: reports in, artefacts out. Which verdicts suffice is the policy's acceptance expression. Artefacts are signed over
+//! for good, so what goes into them is cut to what their decoders take, and shows on a terminal as what it is.
 
 use pds_core::acceptance::Acceptance;
 use pds_core::hash::sha256;
@@ -18,6 +19,9 @@ pub const VERIFIER: &str = "pds-validator";
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The properties that it decides.
 pub const PROPERTIES: [&str; 2] = [STRUCTURE, REPRODUCIBLE];
+
+/// Most bytes of a verdict's cause. One for each object, and a failure cause or binding still holds them all.
+const VERDICT_CAUSE_BYTES: usize = 1024;
 
 const STRUCTURE: &str = "structure";
 const REPRODUCIBLE: &str = "reproducible";
@@ -57,7 +61,7 @@ pub fn decide(
     let accepted = acceptance.is_satisfied(&objects, &verdicts);
     match environment {
         Some(environment) if accepted && !objects.is_empty() => {
-            let environment = Blob::new(BlobKind::Object, environment.to_bytes());
+            let environment = Blob::new(BlobKind::Object, readable(&environment)?);
             let manifest = Blob::new(BlobKind::Object, manifest.to_vec());
             let binding = Binding {
                 name: submission.name.clone(),
@@ -70,13 +74,13 @@ pub fn decide(
                 policy,
                 verdicts,
             };
-            let binding = Blob::new(BlobKind::Binding, binding.to_bytes());
+            let binding = Blob::new(BlobKind::Binding, readable(&binding)?);
             let decision = pds_core::name_record::Decision::Validated(*binding.digest());
             let mut blobs = vec![binding, manifest, environment];
             blobs.extend(outcome.objects.into_values().map(|bytes| Blob::new(BlobKind::Object, bytes)));
             Ok(Decision { decision, blobs })
         }
-        _ => Ok(failed(submission, digest, policy, verdicts, outcome.failure)),
+        _ => failed(submission, digest, policy, verdicts, outcome.failure),
     }
 }
 
@@ -86,7 +90,7 @@ fn failed(
     policy: Digest,
     verdicts: Vec<Verdict>,
     failure: Option<Failure>,
-) -> Decision {
+) -> Result<Decision, Failure> {
     let (stage, object, message) = match failure {
         Some(failure) => (stage_name(failure.stage), failure.object, failure.message),
         None => ("acceptance", None, "the policy's acceptance expression does not hold".to_owned()),
@@ -98,12 +102,26 @@ fn failed(
         policy,
         stage: stage.to_owned(),
         object,
-        message: clipped(message),
+        message: shown(&message, limits::CAUSE_BYTES),
         verdicts,
     };
-    let cause = Blob::new(BlobKind::Cause, cause.to_bytes());
+    let cause = Blob::new(BlobKind::Cause, readable(&cause)?);
     let decision = pds_core::name_record::Decision::Failed(*cause.digest());
-    Decision { decision, blobs: vec![cause] }
+    Ok(Decision { decision, blobs: vec![cause] })
+}
+
+/// The encoding of `artefact`, which is one that everybody can read.
+fn readable<T: Artefact>(artefact: &T) -> Result<Vec<u8>, Failure> {
+    let bytes = artefact.to_bytes();
+    match T::from_bytes(&bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Failure {
+            stage: Stage::Build,
+            object: None,
+            message: format!("the {} that this makes could not be read: {error}", T::NAME),
+            is_ours: true,
+        }),
+    }
 }
 
 fn stage_name(stage: Stage) -> &'static str {
@@ -136,7 +154,11 @@ fn verdicts(outcome: &Outcome) -> Vec<Verdict> {
             verdict(REPRODUCIBLE, None, Finding::Refuted, Some(difference.to_string()))
         }
     });
-    structure.chain(reproducible).collect()
+    // A second build that came to no end is no silence about it.
+    let unknown = outcome.failure.as_ref().filter(|f| f.stage == Stage::Reproducible);
+    let unknown = unknown.filter(|_| outcome.reproducible.is_none());
+    let unknown = unknown.map(|f| verdict(REPRODUCIBLE, None, Finding::Error, Some(f.message.clone())));
+    structure.chain(reproducible).chain(unknown).collect()
 }
 
 fn verdict(property: &str, object: Option<&str>, finding: Finding, cause: Option<String>) -> Verdict {
@@ -147,7 +169,7 @@ fn verdict(property: &str, object: Option<&str>, finding: Finding, cause: Option
         finding,
         object: object.map(str::to_owned),
         bounds: Vec::new(),
-        cause: cause.map(clipped),
+        cause: cause.map(|cause| shown(&cause, VERDICT_CAUSE_BYTES)),
     }
 }
 
@@ -156,10 +178,147 @@ fn in_encoded_order<const N: usize>(mut bounds: [(&str, u64); N]) -> Vec<(String
     bounds.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
-fn clipped(mut text: String) -> String {
-    if text.len() > limits::CAUSE_BYTES {
-        text.truncate(text.floor_char_boundary(limits::CAUSE_BYTES - 4));
-        text.push('…');
+/// `text` without characters that could confuse a terminal or turn a line around, cut to `limit` bytes.
+fn shown(text: &str, limit: usize) -> String {
+    let confusing = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown: String = text.chars().map(|c| if confusing(c) { '\u{fffd}' } else { c }).collect();
+    if shown.len() > limit {
+        shown.truncate(shown.floor_char_boundary(limit - '…'.len_utf8()));
+        shown.push('…');
     }
-    text
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use pds_core::name_record::Decision as Decided;
+    use pds_schemas::{OwnerRecord, PluginName, PublicKey, Release};
+    use pds_validator::build::BuildEnvironment as Built;
+    use pds_validator::reproducible::{Against, Difference};
+    use pds_validator::structure::StructureError;
+
+    use super::*;
+
+    fn submission() -> Submission {
+        let name = PluginName::new(format!("{}.b", ["a"; 120].join("."))).unwrap();
+        Submission {
+            name: name.clone(),
+            release: Release(u64::MAX),
+            source: Digest([1; 32]),
+            manifest: "a.plugin".to_owned(),
+            bytecode: None,
+            owner: OwnerRecord::first(name, PublicKey([2; 32])),
+        }
+    }
+
+    fn outcome(objects: impl IntoIterator<Item = String>) -> Outcome {
+        let environment = Built {
+            compiler: "clang".to_owned(),
+            flags: vec!["-O2".to_owned()],
+            platform: "pquic".to_owned(),
+            confined: false,
+        };
+        Outcome {
+            objects: objects.into_iter().map(|name| (name, vec![1])).collect(),
+            environment: Some(environment),
+            reproducible: Some(Reproducible::Proved(Against::SecondBuild)),
+            ..Outcome::default()
+        }
+    }
+
+    fn decided(acceptance: &str, outcome: Outcome) -> Result<Decision, Failure> {
+        let policy = pds_schemas::Policy {
+            origin: "pv.example".to_owned(),
+            acceptance: acceptance.to_owned(),
+            verifiers: PROPERTIES
+                .map(|property| pds_schemas::Verifier {
+                    property: property.to_owned(),
+                    name: VERIFIER.to_owned(),
+                    version: VERSION.to_owned(),
+                })
+                .to_vec(),
+            platforms: Vec::new(),
+            epoch_interval_s: 1,
+            decide_within_s: 2,
+        };
+        let acceptance = Acceptance::of_policy(&policy).unwrap();
+        decide(&submission(), Digest([3; 32]), b"manifest", &acceptance, Digest([4; 32]), outcome)
+    }
+
+    fn binding(decision: &Decision) -> Binding {
+        assert!(matches!(decision.decision, Decided::Validated(_)));
+        Binding::from_bytes(decision.blobs[0].bytes()).unwrap()
+    }
+
+    fn cause(decision: &Decision) -> FailureCause {
+        assert!(matches!(decision.decision, Decided::Failed(_)));
+        FailureCause::from_bytes(decision.blobs[0].bytes()).unwrap()
+    }
+
+    #[test]
+    fn largest_plugin_makes_artefacts_that_can_be_read() {
+        let names = || (0..limits::OBJECTS).map(|i| format!("{}{i:03}.o", "x".repeat(245)));
+        let target = "\u{1b}[2J".repeat(100_000);
+        let refused = |name| (name, Err(StructureError::LocalCall { index: 0, target: target.clone() }));
+        let refused: BTreeMap<_, _> = names().map(refused).collect();
+        let failure = Failure {
+            stage: Stage::Structure,
+            object: names().next(),
+            message: target.clone(),
+            is_ours: false,
+        };
+        let worst = Outcome { structure: refused, failure: Some(failure), ..outcome(names()) };
+        let failed = cause(&decided("structure", worst.clone()).unwrap());
+        assert_eq!(failed.verdicts.len(), limits::OBJECTS + 1);
+        assert!(failed.message.ends_with('…') && failed.message.len() <= limits::CAUSE_BYTES);
+        let validated = binding(&decided("reproducible", worst).unwrap());
+        assert_eq!(validated.verdicts.len(), limits::OBJECTS + 1);
+        let causes: Vec<_> = validated.verdicts.iter().filter_map(|v| v.cause.as_ref()).collect();
+        assert_eq!(causes.len(), limits::OBJECTS);
+        assert!(causes.iter().all(|cause| !cause.contains('\u{1b}') && cause.contains('\u{fffd}')));
+    }
+
+    #[test]
+    fn nothing_but_proved_is_success() {
+        let one = || outcome(["a.o".to_owned()]);
+        assert_eq!(binding(&decided("reproducible", one()).unwrap()).objects.len(), 1);
+        cause(&decided("structure", one()).unwrap());
+        cause(&decided("structure & reproducible", one()).unwrap());
+        let difference = Difference::Names { object: "a.o".to_owned() };
+        let refuted = Outcome { reproducible: Some(Reproducible::Refuted(difference)), ..one() };
+        cause(&decided("reproducible", refuted).unwrap());
+        cause(&decided("reproducible", Outcome { environment: None, ..one() }).unwrap());
+        cause(&decided("reproducible", outcome([])).unwrap());
+    }
+
+    #[test]
+    fn second_build_without_an_end_is_an_error_and_not_silence() {
+        let failure = |is_ours| Failure {
+            stage: Stage::Reproducible,
+            object: Some("a.o".to_owned()),
+            message: "not compiled within 20s".to_owned(),
+            is_ours,
+        };
+        let late = |is_ours| Outcome {
+            reproducible: None,
+            failure: Some(failure(is_ours)),
+            ..outcome(["a.o".to_owned()])
+        };
+        let failed = cause(&decided("reproducible", late(false)).unwrap());
+        assert_eq!(failed.verdicts.len(), 1);
+        assert_eq!((failed.verdicts[0].finding, failed.stage.as_str()), (Finding::Error, REPRODUCIBLE));
+        assert_eq!(decided("reproducible", late(true)).unwrap_err(), failure(true));
+    }
+
+    #[test]
+    fn environment_that_nobody_could_read_is_not_signed_over() {
+        let mut unreadable = outcome(["a.o".to_owned()]);
+        unreadable.environment.as_mut().unwrap().compiler = String::new();
+        assert!(decided("reproducible", unreadable).unwrap_err().is_ours);
+    }
 }
