@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::connections::{BoundedListener, ConnectionLimits};
 use crate::problem::Problem;
 
 /// Bounds on one request.
@@ -68,14 +69,17 @@ pub fn body_too_large(limit: usize) -> Problem {
 
 /// Serves until `stop` resolves, then finishes the requests that are under way.
 ///
+/// A request under way without a byte sent or received counts as idle: `limits.idle` is longer than any request may take.
+///
 /// # Errors
 /// The system's, from accepting connections.
 pub async fn serve(
     listener: TcpListener,
+    limits: ConnectionLimits,
     router: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    axum::serve(BoundedListener::new(listener, limits), router).with_graceful_shutdown(stop).await
 }
 
 /// Resolves when the process is asked to end: SIGTERM or SIGINT.
