@@ -214,6 +214,10 @@ fn build_fails_when_the_compiler_misbehaves() {
         check("head -c 100 /dev/zero > \"$4\"", |recipe| recipe.object_bytes = 99),
         BuildFailure::ObjectTooLarge { object: object(), size: 100, limit: 99 }
     );
+    assert_eq!(
+        check("head -c 100 /dev/zero > \"$4\"", |recipe| recipe.total_object_bytes = 99),
+        BuildFailure::TotalTooLarge { object: object(), limit: 99 }
+    );
     let killed = check("kill -9 $$", |_| {});
     assert_eq!(killed, BuildFailure::Killed { object: object(), signal: 9, words: String::new() });
     let limit = Duration::from_millis(300);

@@ -76,6 +76,14 @@ pub enum BuildFailure {
         /// What it may have.
         limit: u64,
     },
+    /// The objects are larger together than the recipe allows.
+    #[error("with {object} the objects have more than {limit} bytes together")]
+    TotalTooLarge {
+        /// The object that went over.
+        object: String,
+        /// What they may have.
+        limit: u64,
+    },
 }
 
 impl BuildFailure {
@@ -88,7 +96,8 @@ impl BuildFailure {
             | Self::Killed { object, .. }
             | Self::TimedOut { object, .. }
             | Self::NoObject { object, .. }
-            | Self::ObjectTooLarge { object, .. } => Some(object),
+            | Self::ObjectTooLarge { object, .. }
+            | Self::TotalTooLarge { object, .. } => Some(object),
         }
     }
 }

@@ -67,9 +67,15 @@ pub fn build(
     };
     let deadline = Instant::now() + recipe.total_time_limit;
     let mut built = BTreeMap::new();
+    let mut total = 0;
     for (object, source) in sources {
         let left = deadline.saturating_duration_since(Instant::now());
         let bytes = compile(&scratch, object, &source, recipe, recipe.time_limit.min(left))?;
+        total += bytes.len() as u64;
+        if total > recipe.total_object_bytes {
+            let limit = recipe.total_object_bytes;
+            return Err(BuildFailure::TotalTooLarge { object: object.to_owned(), limit });
+        }
         built.insert(object.to_owned(), bytes);
     }
     Ok(Built { objects: built, environment })

@@ -22,6 +22,8 @@ pub struct Recipe {
     pub words_bytes: usize,
     /// Most bytes of one object. Default 1 MiB.
     pub object_bytes: u64,
+    /// Most bytes of all objects of one plugin. Default 16 MiB.
+    pub total_object_bytes: u64,
 }
 
 impl Recipe {
@@ -54,6 +56,7 @@ impl Recipe {
             memory_bytes: 2 << 30,
             words_bytes: 16 << 10,
             object_bytes: 1 << 20,
+            total_object_bytes: 16 << 20,
         }
     }
 
