@@ -40,7 +40,9 @@ pub async fn evidence(
         Some(text) => published_epoch("epoch", text, published.head.size)?,
         None => published.str.epoch,
     };
-    let evidence = make(&api, &published, &name, epoch);
+    // Reads dozens of pages.
+    let made = tokio::task::spawn_blocking(move || make(&api, &published, &name, epoch)).await;
+    let evidence = made.map_err(|e| internal("make evidence", e))?;
     let evidence = evidence.map_err(|e| internal("make evidence", format!("{e:#}")))?;
     let mut response = if wants_text(&headers) {
         let proof = to_tlog_proof(&evidence).map_err(|e| internal("make a tlog-proof", e))?;
@@ -69,7 +71,11 @@ pub async fn history(
     };
     let never = || Problem::not_found(format!("{name} was never admitted; /plugins/{name} proves it"));
     let from: Digest = from.ok_or_else(never)?;
-    let records = chain(&api, &name, from).map_err(|e| internal("read history", format!("{e:#}")))?;
+    // Reads up to a thousand records.
+    let of = name.clone();
+    let read = tokio::task::spawn_blocking(move || chain(&api, &of, from)).await;
+    let records = read.map_err(|e| internal("read history", e))?;
+    let records = records.map_err(|e| internal("read history", format!("{e:#}")))?;
     if records.is_empty() {
         return Err(Problem::not_found(format!("{name} has no record {from}")));
     }
@@ -136,13 +142,44 @@ fn only(query: &HashMap<String, String>, known: &str) -> Result<(), Problem> {
     }
 }
 
-/// Whether the first acceptable type that we have is text.
+/// Whether text is preferred (RFC 9110 section 12.5.1): by quality, then by order.
 fn wants_text(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let mut kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
-    kinds.find_map(|kind| match kind {
-        "text/plain" | "text/*" => Some(true),
-        "application/cbor" | "application/*" | "*/*" => Some(false),
-        _ => None,
-    }) == Some(true)
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+    let mut best = (0.0, false);
+    for kind in accept.flat_map(|v| v.split(',')) {
+        let mut parts = kind.split(';').map(str::trim);
+        let is_text = match parts.next() {
+            Some("text/plain" | "text/*") => true,
+            Some("application/cbor" | "application/*" | "*/*") => false,
+            _ => continue,
+        };
+        let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        if quality > best.0 {
+            best = (quality, is_text);
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_given_when_it_is_preferred() {
+        let check = |accept: &[&str], expect| {
+            let values = accept.iter().map(|v| (header::ACCEPT, HeaderValue::from_str(v).unwrap()));
+            assert_eq!(wants_text(&values.collect()), expect, "{accept:?}");
+        };
+        check(&[], false);
+        check(&["*/*"], false);
+        check(&["text/plain"], true);
+        check(&["text/plain; charset=utf-8"], true);
+        check(&["application/cbor, text/plain"], false);
+        check(&["text/html, text/plain;q=0.9, */*;q=0.8"], true);
+        check(&["text/plain;q=0.1, application/cbor"], false);
+        check(&["text/plain;q=0, image/png"], false);
+        check(&["application/cbor;q=0.2", "text/*;q=0.3"], true);
+        check(&["text/plain;q=NaN"], false);
+    }
 }
