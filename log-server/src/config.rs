@@ -127,7 +127,7 @@ impl Config {
         files.extend(self.address_file.as_ref().map(|file| ("address_file", file)));
         for (i, (key, file)) in files.iter().enumerate() {
             if let Some((other, _)) = files[..i].iter().find(|(_, other)| other == file) {
-                bail!("{other} and {key} are one file, {}; each needs its own", file.display());
+                bail!("{other} and {key} are one file, {}, and must not be", file.display());
             }
         }
         if guard.starts_with(self.store_dir()) {
@@ -223,12 +223,20 @@ fn default_log_filter() -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
+    /// The least that a configuration has, written to and read from `folder`.
+    pub fn config_in(folder: &Path) -> Config {
+        load_from(folder, &[]).unwrap()
+    }
+
     fn load(changes: &[(&str, &str)]) -> anyhow::Result<Config> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("pv.toml");
+        load_from(tempfile::tempdir().unwrap().path(), changes)
+    }
+
+    fn load_from(folder: &Path, changes: &[(&str, &str)]) -> anyhow::Result<Config> {
+        let file = folder.join("pv.toml");
         let mut lines = std::collections::BTreeMap::from([
             ("origin", "\"pv.example\""),
             ("listen", "\"127.0.0.1:0\""),

@@ -72,7 +72,7 @@ fn config_is_refused_when_a_value_is_out_of_bounds() {
     refused("compile_limit_s = 20", "compile_limit_s = 0", "compile_limit_s is 1 to 600");
     refused("shutdown_grace_s = 30", "shutdown_grace_s = 3601", "shutdown_grace_s is 0 to 3600");
     refused("block_cache_mib = 128", "block_cache_mib = 7", "block_cache_mib is 8 to 65536");
-    refused("str_key = \"str.key\"", "str_key = \"log.key\"", "they are two keys");
+    refused("str_key = \"str.key\"", "str_key = \"log.key\"", "log_key and str_key are one file");
     refused("\"structure & reproducible\"", "\"structure & nonsense\"", "acceptance");
     refused("\"structure & reproducible\"", "\"structure &\"", "acceptance");
     refused("\"pv1.example\"", "\"pv 1\"", "origin");

@@ -28,30 +28,39 @@ const RETRY_AFTER_S: u32 = 5;
 
 /// `POST /submissions`: 202 with the signed receipt once the submission is durable, 200 if it was there before.
 pub async fn submit(State(api): State<Api>, request: Request) -> Answer {
-    let (body, _room) = read_body(&api, request).await?;
+    let (body, room) = read_body(&api, request).await?;
+    // A task of its own: a client that goes away does not give back what its submission still takes up.
+    let taken = tokio::spawn(take(api, body, room)).await;
+    taken.map_err(|e| internal("take a submission", e))?
+}
+
+async fn take(api: Api, body: Vec<u8>, _room: OwnedSemaphorePermit) -> Answer {
     let turn = api.checks.acquire().await.map_err(|e| internal("check a submission", e))?;
     let checked = tokio::task::spawn_blocking(move || intake::check(&body)).await;
     drop(turn);
     let candidate = checked.map_err(|e| internal("check a submission", e))?.map_err(unsound)?;
     let (digest, submission) = (candidate.digest, candidate.submission.clone());
+    let progress = api.shared.progress(&digest);
     let (answer, result) = oneshot::channel();
     let ended = || refused(Refusal::Finishing);
     api.commands.send(Command::Accept(Box::new(candidate), answer)).map_err(|_| ended())?;
     let acknowledged = result.await.map_err(|_| ended())?.map_err(refused)?;
     let status = if acknowledged.known { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let body = describe(&api, digest, &submission, &acknowledged.entry);
+    let body = describe(&api, digest, progress, &submission, &acknowledged.entry);
     Ok((status, Json(body)).into_response())
 }
 
 /// `GET /submissions/{sha256}`.
 pub async fn status(State(api): State<Api>, Path(digest): Path<String>) -> Answer {
     let digest: Digest = parse("sha256", &digest)?;
+    // Before the entry: what is published in between is forgotten here once it stands there.
+    let progress = api.shared.progress(&digest);
     let entry = api.shared.store.submission(&digest).map_err(|e| internal("read a submission", e))?;
     let never = || Problem::not_found(format!("no submission {digest} was accepted here"));
     let entry = entry.ok_or_else(never)?;
     let submission = cose::open_any_key::<Submission>(&entry.signed, SignedKind::Submission);
     let (submission, _) = submission.map_err(|e| internal("read a submission", e))?;
-    Ok(fleeting(JSON, json(&describe(&api, digest, &submission, &entry))))
+    Ok(fleeting(JSON, json(&describe(&api, digest, progress, &submission, &entry))))
 }
 
 /// The body, and the room that it takes up of what all uploads may; a body that trickles takes only what it sent.
@@ -79,8 +88,14 @@ async fn read_body(api: &Api, request: Request) -> Result<(Vec<u8>, OwnedSemapho
     Ok((bytes, held))
 }
 
-fn describe(api: &Api, digest: Digest, submission: &Submission, entry: &SubmissionEntry) -> SubmissionStatus {
-    let unpublished = api.shared.progress(&digest).unwrap_or(Progress::Queued);
+fn describe(
+    api: &Api,
+    digest: Digest,
+    progress: Option<Progress>,
+    submission: &Submission,
+    entry: &SubmissionEntry,
+) -> SubmissionStatus {
+    let unpublished = progress.unwrap_or(Progress::Queued);
     // What the database has of an epoch that is not served yet is nobody's business.
     let size = api.shared.published().head.size;
     let published = entry.published.filter(|published| published.epoch.0 < size.0);
@@ -156,5 +171,64 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::NoSpace | Refusal::Halted => unavailable("not-accepting").retry_after_s(60),
         Refusal::Finishing => unavailable("shutting-down").retry_after_s(RETRY_AFTER_S),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use axum::body::Body;
+    use pds_plugin::archive::pack;
+    use pds_plugin::source::{SourceTree, source_digest};
+    use pds_schemas::{OwnerRecord, PluginName, PosixTime, Release};
+
+    use super::*;
+    use crate::config::tests::config_in;
+    use crate::epoch_writer::EpochContent;
+    use crate::http::UPLOAD_UNITS;
+    use crate::identity;
+    use crate::shared::Shared;
+
+    fn upload() -> Vec<u8> {
+        let name = PluginName::new("a.b").unwrap();
+        let key = cose::signing_key(&[1; 32]);
+        let mut tree = SourceTree::default();
+        tree.insert("x.plugin", b"a.b\nop replace a.o\n".to_vec()).unwrap();
+        tree.insert("a.c", Vec::new()).unwrap();
+        let submission = Submission {
+            name: name.clone(),
+            release: Release(1),
+            source: source_digest(&tree).unwrap(),
+            manifest: "x.plugin".to_owned(),
+            bytecode: None,
+            owner: OwnerRecord::first(name, cose::public_key(&key)),
+        };
+        let signed = cose::sign(SignedKind::Submission, &submission, &key).to_bytes();
+        Upload { signed, archive: pack(&tree).unwrap() }.to_bytes()
+    }
+
+    #[tokio::test]
+    async fn upload_keeps_its_room_when_its_client_goes_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config_in(folder.path());
+        let identity = identity::init(&config).unwrap();
+        let mut writer = crate::recovery::open(&config).unwrap();
+        let published = writer.close(PosixTime(1), EpochContent::default()).unwrap();
+        let shared = Arc::new(Shared::new(Arc::clone(&writer.store), published));
+        let (commands, inbox) = mpsc::channel();
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+        let api = Api::new(shared, identity, commands, metrics);
+
+        let client = tokio::spawn(submit(State(api.clone()), Request::new(Body::from(upload()))));
+        let (command, inbox) =
+            tokio::task::spawn_blocking(move || (inbox.recv().unwrap(), inbox)).await.unwrap();
+        client.abort();
+        assert!(client.await.unwrap_err().is_cancelled());
+        assert_eq!(api.uploads.available_permits(), UPLOAD_UNITS - 1);
+        drop((command, inbox));
+        // Unanswered and over: the task gives its room back.
+        let all = api.uploads.acquire_many(u32::try_from(UPLOAD_UNITS).unwrap()).await;
+        assert_eq!(all.unwrap().num_permits(), UPLOAD_UNITS);
     }
 }

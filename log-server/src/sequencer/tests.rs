@@ -4,7 +4,7 @@ use pds_schemas::{OwnerRecord, Submission};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Config;
+use crate::config::tests::config_in;
 use crate::epoch_writer::EpochContent;
 use crate::{identity, recovery};
 
@@ -18,11 +18,7 @@ struct Bench {
 impl Bench {
     fn new(time: PosixTime) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("pv.toml");
-        let config = "origin = \"pv.example\"\nlisten = \"127.0.0.1:0\"\ndata_dir = \"data\"\nlog_key = \"log.key\"\n\
-            str_key = \"str.key\"\nepoch_interval_s = 60\n";
-        std::fs::write(&file, config).unwrap();
-        let config = Config::load(&file).unwrap();
+        let config = config_in(folder.path());
         identity::init(&config).unwrap();
         let mut writer = recovery::open(&config).unwrap();
         let published = writer.close(time, EpochContent::default()).unwrap();
