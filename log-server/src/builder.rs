@@ -19,7 +19,7 @@ use pds_schemas::cose::SignedKind;
 use pds_schemas::json::Progress;
 use pds_schemas::{Digest, Submission};
 use pds_validator::build::Recipe;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::decide::{Decision, decide};
 use crate::sequencer::Command;
@@ -38,7 +38,7 @@ pub struct Builder {
     pub policy: Digest,
     /// For progress, and the database.
     pub shared: Arc<Shared>,
-    /// Set when no further submission is to be begun.
+    /// Set to end the deciding, also of the submission that it is at.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -64,9 +64,14 @@ impl Builder {
                         return;
                     }
                 }
+                Err(_) if self.stop.load(Ordering::Relaxed) => return,
                 Err(error) => {
                     counter!("pds_validations_retried_total").increment(1);
-                    warn!(place, error = format!("{error:#}"), "could not validate; trying again later");
+                    error!(
+                        place,
+                        error = format!("{error:#}"),
+                        "this validator could not do its work; trying again later"
+                    );
                     again.push_back((Instant::now() + RETRY_AFTER, place));
                 }
             }
@@ -89,12 +94,10 @@ impl Builder {
             .bytecode
             .as_ref()
             .map(|map| map.iter().map(|(name, digest)| (name.to_owned(), *digest)).collect());
-        let outcome = pds_validator::validate(&tree, &submission.manifest, &self.recipe, expected.as_ref());
+        let outcome =
+            pds_validator::validate(&tree, &submission.manifest, &self.recipe, expected.as_ref(), &self.stop);
         let decision = decide(&submission, *digest, &manifest, &self.acceptance, self.policy, outcome);
-        let decision = decision.map_err(|failure| {
-            error!(message = failure.message, "this validator could not do its work");
-            anyhow::anyhow!("{}", failure.message)
-        })?;
+        let decision = decision.map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
         let validated = matches!(decision.decision, pds_core::name_record::Decision::Validated(_));
         let outcome = if validated { "validated" } else { "failed" };
         counter!("pds_validations_total", "outcome" => outcome).increment(1);

@@ -82,7 +82,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let api = Api::new(shared, identity, commands.clone(), metrics);
     let served = runtime.block_on(serve(config, listener, termination, api, &commands, sequencer));
     stop.store(true, Ordering::Relaxed);
-    // The builder ends with the submission it is at, which the compile limits bound.
+    // The submission that the builder is at stays in the queue.
     let built = builder.join();
     served?;
     ensure!(built.is_ok(), "the builder ended in panic; see above");

@@ -1,6 +1,7 @@
 //! One submission from source to report, stage by stage.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use pds_schemas::Digest;
 
@@ -77,9 +78,10 @@ pub fn validate_archive(
     manifest_path: &str,
     recipe: &Recipe,
     expected_bytecode: Option<&BTreeMap<String, Digest>>,
+    stop: &AtomicBool,
 ) -> Outcome {
     match archive::unpack(archive, limits) {
-        Ok(tree) => validate(&tree, manifest_path, recipe, expected_bytecode),
+        Ok(tree) => validate(&tree, manifest_path, recipe, expected_bytecode, stop),
         Err(cause) => {
             Outcome { failure: Some(Failure::new(Stage::Archive, None, &cause)), ..Outcome::default() }
         }
@@ -89,15 +91,17 @@ pub fn validate_archive(
 /// Builds a submission twice and looks at its bytecode. Takes seconds, and blocks for them.
 ///
 /// `manifest_path` is the manifest's place in the tree; objects are named relative to its folder.
-/// `expected_bytecode` has the SHA-256 of every object when the developer submitted bytecode too.
+/// `expected_bytecode` has the SHA-256 of every object when the developer submitted bytecode too. Setting
+/// `stop`, from another thread, ends it soon, with a failure of ours.
 pub fn validate(
     tree: &SourceTree,
     manifest_path: &str,
     recipe: &Recipe,
     expected_bytecode: Option<&BTreeMap<String, Digest>>,
+    stop: &AtomicBool,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    outcome.failure = run(tree, manifest_path, recipe, expected_bytecode, &mut outcome).err();
+    outcome.failure = run(tree, manifest_path, recipe, expected_bytecode, stop, &mut outcome).err();
     outcome
 }
 
@@ -106,6 +110,7 @@ fn run(
     manifest_path: &str,
     recipe: &Recipe,
     expected_bytecode: Option<&BTreeMap<String, Digest>>,
+    stop: &AtomicBool,
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
     let failed = |stage, object, message: &dyn ToString| Failure::new(stage, object, message);
@@ -117,12 +122,8 @@ fn run(
 
     let folder = manifest_path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let build = |circumstances, stage| {
-        build::build(tree, folder, &manifest.objects(), recipe, circumstances).map_err(|cause| Failure {
-            is_ours: matches!(
-                cause,
-                build::BuildFailure::Scratch(_) | build::BuildFailure::NoCompiler { .. }
-            ),
-            ..failed(stage, cause.object().map(str::to_owned), &cause)
+        build::build(tree, folder, &manifest.objects(), recipe, circumstances, stop).map_err(|cause| {
+            Failure { is_ours: cause.is_ours(), ..failed(stage, cause.object().map(str::to_owned), &cause) }
         })
     };
     let built = build(Circumstances::Plain, Stage::Build)?;

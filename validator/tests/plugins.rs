@@ -17,6 +17,9 @@ use pds_validator::reproducible::{Against, Difference, Reproducible, object_dige
 use pds_validator::structure::StructureError;
 use pds_validator::{Outcome, Stage, validate, validate_archive};
 
+/// Nothing stops a build here.
+static RUNS: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
 fn recipe() -> Recipe {
     let clang = std::process::Command::new("/usr/bin/clang").arg("--version").output();
     assert!(clang.is_ok(), "clang is missing: install it (apt-get install clang), as `make` does");
@@ -29,7 +32,7 @@ fn sample(short: &str) -> SourceTree {
 }
 
 fn validated(short: &str) -> Outcome {
-    validate(&sample(short), &format!("{short}.plugin"), &recipe(), None)
+    validate(&sample(short), &format!("{short}.plugin"), &recipe(), None, &RUNS)
 }
 
 fn tree(files: &[(&str, &str)]) -> SourceTree {
@@ -41,7 +44,7 @@ fn tree(files: &[(&str, &str)]) -> SourceTree {
 }
 
 fn build_one(source: &str, recipe: &Recipe) -> Result<Built, BuildFailure> {
-    build(&tree(&[("a.c", source)]), "", &BTreeSet::from(["a.o"]), recipe, Circumstances::Plain)
+    build(&tree(&[("a.c", source)]), "", &BTreeSet::from(["a.o"]), recipe, Circumstances::Plain, &RUNS)
 }
 
 #[test]
@@ -90,7 +93,7 @@ fn submitted_bytecode_is_compared() {
     let mut digests: BTreeMap<_, _> =
         built.iter().map(|(name, bytes)| (name.clone(), object_digest(bytes))).collect();
     let check = |digests: &BTreeMap<String, Digest>| {
-        validate(&sample("pacing"), "pacing.plugin", &recipe(), Some(digests))
+        validate(&sample("pacing"), "pacing.plugin", &recipe(), Some(digests), &RUNS)
     };
     let equal = check(&digests);
     assert_eq!(equal.reproducible, Some(Reproducible::Proved(Against::SecondBuildAndSubmission)));
@@ -103,12 +106,12 @@ fn submitted_bytecode_is_compared() {
 fn archive_is_validated_like_its_tree() {
     let limits = ArchiveLimits::default();
     let packed = pack(&sample("telemetry")).unwrap();
-    let outcome = validate_archive(&packed, &limits, "telemetry.plugin", &recipe(), None);
+    let outcome = validate_archive(&packed, &limits, "telemetry.plugin", &recipe(), None, &RUNS);
     assert_eq!(outcome.failure, None);
     assert_eq!(outcome.objects, validated("telemetry").objects);
-    let cut = validate_archive(&packed[..100], &limits, "telemetry.plugin", &recipe(), None);
+    let cut = validate_archive(&packed[..100], &limits, "telemetry.plugin", &recipe(), None, &RUNS);
     assert_eq!(cut.failure.unwrap().stage, Stage::Archive);
-    let elsewhere = validate_archive(&packed, &limits, "other.plugin", &recipe(), None);
+    let elsewhere = validate_archive(&packed, &limits, "other.plugin", &recipe(), None, &RUNS);
     assert_eq!(elsewhere.failure.unwrap().stage, Stage::Manifest);
 }
 
@@ -119,14 +122,15 @@ fn objects_are_built_beside_a_manifest_in_a_folder() {
         ("p/q/sub/a.c", "#include \"../../shared.h\"\nlong a(void *cnx) { return VALUE; }"),
         ("p/shared.h", "#define VALUE 7"),
     ]);
-    let outcome = validate(&tree, "p/q/x.plugin", &recipe(), None);
+    let outcome = validate(&tree, "p/q/x.plugin", &recipe(), None, &RUNS);
     assert_eq!(outcome.failure, None);
     assert_eq!(outcome.structure["sub/a.o"].as_ref().unwrap().instructions, 2);
 }
 
 #[test]
 fn source_that_is_missing_is_named() {
-    let outcome = validate(&tree(&[("x.plugin", "a.b\nop replace a.o\n")]), "x.plugin", &recipe(), None);
+    let outcome =
+        validate(&tree(&[("x.plugin", "a.b\nop replace a.o\n")]), "x.plugin", &recipe(), None, &RUNS);
     let failure = outcome.failure.unwrap();
     assert_eq!((failure.stage, failure.object.as_deref()), (Stage::Build, Some("a.o")));
 }
@@ -145,7 +149,7 @@ fn debug_information_is_found_not_to_be_reproducible() {
     let mut recipe = recipe();
     recipe.flags.push("-g".into());
     let tree = tree(&[("x.plugin", "a.b\nop replace a.o\n"), ("a.c", "long a(void *cnx) { return 1; }")]);
-    let outcome = validate(&tree, "x.plugin", &recipe, None);
+    let outcome = validate(&tree, "x.plugin", &recipe, None, &RUNS);
     match outcome.reproducible {
         Some(Reproducible::Refuted(Difference::Builds { object, section, .. })) => {
             assert_eq!(object, "a.o");
@@ -249,7 +253,7 @@ fn missing_compiler_is_the_validators_own_fault() {
     let recipe = Recipe { compiler: "/nonexistent/clang".into(), ..Recipe::pquic() };
     assert!(matches!(build_one("", &recipe), Err(BuildFailure::NoCompiler { .. })));
     let tree = tree(&[("x.plugin", "a.b\nop replace a.o\n"), ("a.c", "")]);
-    assert!(validate(&tree, "x.plugin", &recipe, None).failure.unwrap().is_ours);
+    assert!(validate(&tree, "x.plugin", &recipe, None, &RUNS).failure.unwrap().is_ours);
 }
 
 #[test]
@@ -257,7 +261,7 @@ fn fault_of_the_validators_own_comes_before_a_refusal() {
     // Gone after the first build, whose object is none.
     let (recipe, _folder) = scripted("echo no object > \"$4\"; rm \"$0\"");
     let tree = tree(&[("x.plugin", "a.b\nop replace a.o\n"), ("a.c", "")]);
-    let outcome = validate(&tree, "x.plugin", &recipe, None);
+    let outcome = validate(&tree, "x.plugin", &recipe, None, &RUNS);
     assert!(outcome.structure["a.o"].is_err());
     assert!(outcome.failure.unwrap().is_ours);
 }

@@ -16,6 +16,9 @@ pub enum BuildFailure {
         /// What the system says.
         cause: String,
     },
+    /// The validator's own doing: it is about to end.
+    #[error("the build was stopped")]
+    Stopped,
     /// The object's source is not in the tree.
     #[error("{object}: there is no {path} in the source tree")]
     NoSource {
@@ -87,10 +90,15 @@ pub enum BuildFailure {
 }
 
 impl BuildFailure {
+    /// Whether the validator itself is to blame, so that nothing is known about the source.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Scratch(_) | Self::NoCompiler { .. } | Self::Stopped)
+    }
+
     /// The object it is about, if about one.
     pub fn object(&self) -> Option<&str> {
         match self {
-            Self::Scratch(_) | Self::NoCompiler { .. } | Self::OutsideInclude { .. } => None,
+            Self::Scratch(_) | Self::NoCompiler { .. } | Self::Stopped | Self::OutsideInclude { .. } => None,
             Self::NoSource { object, .. }
             | Self::Refused { object, .. }
             | Self::Killed { object, .. }

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 pub use failure::BuildFailure;
@@ -46,6 +47,8 @@ pub enum Circumstances {
 
 /// Builds `objects` (paths relative to `folder` of the tree, ending in `.o`) from the C files beside them.
 ///
+/// Setting `stop`, from another thread, ends it soon.
+///
 /// # Errors
 /// [`BuildFailure`], of the first object in their order that fails.
 pub fn build(
@@ -54,13 +57,14 @@ pub fn build(
     objects: &BTreeSet<&str>,
     recipe: &Recipe,
     circumstances: Circumstances,
+    stop: &AtomicBool,
 ) -> Result<Built, BuildFailure> {
     let sources = find_sources(tree, folder, objects)?;
     refuse_outside_includes(tree)?;
     let scratch =
         Scratch::create(tree, circumstances).map_err(|cause| BuildFailure::Scratch(cause.to_string()))?;
     let environment = BuildEnvironment {
-        compiler: compiler_version(&scratch, recipe)?,
+        compiler: compiler_version(&scratch, recipe, stop)?,
         flags: recipe.flags.clone(),
         platform: recipe.platform.clone(),
         confined: false,
@@ -70,7 +74,7 @@ pub fn build(
     let mut total = 0;
     for (object, source) in sources {
         let left = deadline.saturating_duration_since(Instant::now());
-        let bytes = compile(&scratch, object, &source, recipe, recipe.time_limit.min(left))?;
+        let bytes = compile(&scratch, object, &source, recipe, recipe.time_limit.min(left), stop)?;
         total += bytes.len() as u64;
         if total > recipe.total_object_bytes {
             let limit = recipe.total_object_bytes;
@@ -172,7 +176,13 @@ impl Scratch {
         Ok(Self { tree: source, output, circumstances, _folder: folder })
     }
 
-    fn run(&self, recipe: &Recipe, arguments: &[OsString], limit: Duration) -> Result<Run, BuildFailure> {
+    fn run(
+        &self,
+        recipe: &Recipe,
+        arguments: &[OsString],
+        limit: Duration,
+        stop: &AtomicBool,
+    ) -> Result<Run, BuildFailure> {
         let (zone, locale) = match self.circumstances {
             Circumstances::Plain => ("UTC", "C"),
             Circumstances::Other => ("<+14>-14", "C.UTF-8"),
@@ -192,11 +202,14 @@ impl Scratch {
             file_bytes: recipe.object_bytes.saturating_mul(2),
             words_bytes: recipe.words_bytes,
         };
-        let run = run(&recipe.compiler_file(), arguments, &environment, &self.tree, bounds);
+        let run = run(&recipe.compiler_file(), arguments, &environment, &self.tree, bounds, stop);
         let mut run = run.map_err(|cause| {
             let compiler = recipe.compiler.display().to_string();
             BuildFailure::NoCompiler { compiler, cause: cause.to_string() }
         })?;
+        if run.ended == Ended::Stopped {
+            return Err(BuildFailure::Stopped);
+        }
         run.words = self.without_paths(&run.words);
         Ok(run)
     }
@@ -226,8 +239,8 @@ fn without_addresses(line: &str) -> String {
     shown
 }
 
-fn compiler_version(scratch: &Scratch, recipe: &Recipe) -> Result<String, BuildFailure> {
-    let run = scratch.run(recipe, &["--version".into()], recipe.time_limit)?;
+fn compiler_version(scratch: &Scratch, recipe: &Recipe, stop: &AtomicBool) -> Result<String, BuildFailure> {
+    let run = scratch.run(recipe, &["--version".into()], recipe.time_limit, stop)?;
     match (run.ended, run.words.lines().next()) {
         (Ended::Status(0), Some(line)) => Ok(line.to_owned()),
         _ => {
@@ -243,17 +256,19 @@ fn compile(
     source: &str,
     recipe: &Recipe,
     limit: Duration,
+    stop: &AtomicBool,
 ) -> Result<Vec<u8>, BuildFailure> {
     let output = scratch.output.join("object.o");
     let mut arguments: Vec<OsString> = recipe.flags.iter().map(OsString::from).collect();
     // "./" so that no name can be taken for an option.
     arguments.extend(["-c".into(), format!("./{source}").into(), "-o".into(), output.clone().into()]);
-    let Run { ended, words } = scratch.run(recipe, &arguments, limit)?;
+    let Run { ended, words } = scratch.run(recipe, &arguments, limit, stop)?;
     let object = object.to_owned();
     match ended {
         Ended::Status(0) => {}
         Ended::Status(_) => return Err(BuildFailure::Refused { object, words }),
         Ended::Signal(signal) => return Err(BuildFailure::Killed { object, signal, words }),
+        Ended::Stopped => return Err(BuildFailure::Stopped),
         Ended::TimedOut => return Err(BuildFailure::TimedOut { object, limit }),
     }
     let size = match std::fs::symlink_metadata(&output) {

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -23,6 +24,7 @@ pub(super) enum Ended {
     Status(i32),
     Signal(i32),
     TimedOut,
+    Stopped,
 }
 
 /// A process that has ended.
@@ -46,7 +48,7 @@ pub(super) struct Bounds {
     pub words_bytes: usize,
 }
 
-/// Runs a program to its end or to that of its time, without standard input.
+/// Runs a program to its end, or until its time is up or `stop` is set, without standard input.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -56,6 +58,7 @@ pub(super) fn run(
     environment: &[(&str, &OsStr)],
     folder: &Path,
     bounds: Bounds,
+    stop: &AtomicBool,
 ) -> io::Result<Run> {
     let deadline = Instant::now() + bounds.time;
     let (reader, writer) = io::pipe()?;
@@ -75,12 +78,13 @@ pub(super) fn run(
     let leader = Pid::from_child(&child);
     limit(leader, bounds);
     let heard = Heard::listen(reader, bounds.words_bytes);
-    let in_time = ends_before(leader, deadline);
+    let by_itself = ends_by_itself(leader, deadline, stop);
     // The group goes before its leader is collected, while the number cannot be another's. A leader that has ended keeps
     // its status, and one that is alone makes this fail.
     let _ = kill_process_group(leader, Signal::KILL);
     let status = collect(&mut child)?;
-    let ended = match (in_time?, status.code()) {
+    let ended = match (by_itself?, status.code()) {
+        (false, _) if stop.load(Ordering::Relaxed) => Ended::Stopped,
         (false, _) => Ended::TimedOut,
         (true, Some(code)) => Ended::Status(code),
         (true, None) => Ended::Signal(status.signal().unwrap_or_default()),
@@ -109,8 +113,8 @@ fn collect(child: &mut Child) -> io::Result<std::process::ExitStatus> {
     child.wait()
 }
 
-/// Waits for a child to end, without collecting it; false when it is still running at `deadline`.
-fn ends_before(child: Pid, deadline: Instant) -> io::Result<bool> {
+/// Waits for a child to end, without collecting it; false when it still runs at `deadline`, or when `stop` is set.
+fn ends_by_itself(child: Pid, deadline: Instant, stop: &AtomicBool) -> io::Result<bool> {
     let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     // There is no waiting with a limit; the pause grows with what has been waited.
     let mut pause = Duration::from_millis(1);
@@ -119,7 +123,7 @@ fn ends_before(child: Pid, deadline: Instant) -> io::Result<bool> {
             return Ok(true);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() || stop.load(Ordering::Relaxed) {
             return Ok(false);
         }
         thread::sleep(pause.min(left));
@@ -179,7 +183,8 @@ mod tests {
     fn bounded_sh(script: &str, bounds: Bounds) -> Run {
         let arguments = ["-c".into(), script.into()];
         let environment = [("GIVEN", "yes".as_ref())];
-        run(Path::new("/bin/sh"), &arguments, &environment, Path::new("/"), bounds).unwrap()
+        run(Path::new("/bin/sh"), &arguments, &environment, Path::new("/"), bounds, &AtomicBool::new(false))
+            .unwrap()
     }
 
     fn wait_until_gone(process: &str) {
@@ -243,5 +248,14 @@ mod tests {
         // Without a newline, tail keeps everything.
         let run = bounded_sh("head -c 100000000 /dev/zero | tail -n 1 | wc -c", bounds);
         assert!(run.words.contains("memory exhausted"), "{}", run.words);
+    }
+
+    #[test]
+    fn run_ends_when_it_is_stopped() {
+        let bounds = Bounds { time: LONG, memory_bytes: 1 << 30, file_bytes: 0, words_bytes: 100 };
+        let arguments = ["-c".into(), "sleep 1000".into()];
+        let stop = AtomicBool::new(true);
+        let run = run(Path::new("/bin/sh"), &arguments, &[], Path::new("/"), bounds, &stop).unwrap();
+        assert_eq!(run.ended, Ended::Stopped);
     }
 }
