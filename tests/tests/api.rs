@@ -1,5 +1,7 @@
 //! Every endpoint: type, caching, compression, proofs, methods, and the problem that each mistake is answered with.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::io::Read;
 
 use flate2::read::GzDecoder;
@@ -263,7 +265,8 @@ fn proofs_hold_for_every_pair() {
     for epoch in 0..head.size.0 {
         let leaf = leaf_hash(&http.body(&format!("/epochs/{epoch}")));
         log.append(leaf).unwrap();
-        (leaves.push(leaf), roots.push(log.root()));
+        leaves.push(leaf);
+        roots.push(log.root());
     }
     for size in 1..=head.size.0 {
         let root = &roots[size as usize];

@@ -1,5 +1,7 @@
 //! `pds`, the command for people, against a running validator.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

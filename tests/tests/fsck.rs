@@ -1,5 +1,7 @@
 //! Disks that forget: a flipped bit is told of, keeps the validator from starting, or changes nothing.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::path::{Path, PathBuf};
 
 use pds_tests::plugins::{GOOD, developer, sample, signed};

@@ -1,5 +1,7 @@
 //! Hostile clients: every bad input is refused by name, nothing of it stays, and others are served all the while.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
@@ -58,7 +60,7 @@ impl Victim {
     }
 
     /// It works as if nothing had happened: the honest submission is the `accepted`th that its queue and database saw.
-    fn is_unharmed(mut self, accepted: u64) {
+    fn assert_unharmed(mut self, accepted: u64) {
         assert!(self.validator.is_well());
         let status = self.validator.publish_tiny("org.example.honest", 1);
         assert_eq!(status.index, accepted, "something else was queued");
@@ -115,7 +117,7 @@ fn archives_are_refused_with_their_cause() {
     check("second member", [whole.clone(), whole.clone()].concat(), None);
     check("trailing bytes", [&whole[..], b"x"].concat(), None);
     check("checksum", flipped(&whole, whole.len() * 8 - 40), None);
-    victim.is_unharmed(0);
+    victim.assert_unharmed(0);
 }
 
 fn honest() -> [Entry<'static>; 2] {
@@ -195,7 +197,7 @@ fn submissions_are_refused_with_their_field() {
     for bit in (bytes.len() * 8 - 64 * 8..bytes.len() * 8).step_by(37) {
         send("flipped signature", flipped(&bytes, bit), bad_signature);
     }
-    victim.is_unharmed(0);
+    victim.assert_unharmed(0);
 }
 
 #[test]
@@ -231,7 +233,7 @@ fn names_and_releases_belong_to_whoever_came_first() {
     check();
     victim.validator.wait_published(&first.0);
     check();
-    victim.is_unharmed(1);
+    victim.assert_unharmed(1);
 }
 
 #[test]
@@ -269,7 +271,7 @@ fn bodies_that_are_no_uploads_are_refused() {
     assert_eq!((problem.status, problem.limit), (400, Some(limits::ARCHIVE_BYTES as u64)));
     assert_eq!(problem.field.as_deref(), Some("upload.archive"));
     assert_eq!(victim.http.get(&format!("/submissions/{}", prepared.digest)).status, 404);
-    victim.is_unharmed(0);
+    victim.assert_unharmed(0);
 }
 
 #[test]
@@ -307,7 +309,7 @@ fn bodies_are_refused_by_their_length() {
     let mut stream = victim.http.connect().unwrap();
     write!(stream, "GET /checkpoint HTTP/1.1\r\nhost: a\r\ncontent-length: {HUNDRED_MB}\r\n\r\n").unwrap();
     check(&Answer::read(&stream, false).unwrap());
-    victim.is_unharmed(0);
+    victim.assert_unharmed(0);
 }
 
 #[test]
@@ -337,7 +339,7 @@ fn stalled_and_aborted_uploads_stop_nobody() {
     }
     assert_eq!(Answer::read(&slow, false).unwrap().status, 202);
     drop((slow, stalled));
-    victim.is_unharmed(2);
+    victim.assert_unharmed(2);
 }
 
 #[test]
@@ -374,7 +376,7 @@ fn requests_that_are_too_large_or_no_http_are_refused() {
         stream.write_all(request.as_bytes()).unwrap();
         assert_eq!(Answer::read(&stream, false).unwrap().status, expect, "{request:?}");
     }
-    victim.is_unharmed(0);
+    victim.assert_unharmed(0);
 }
 
 #[test]
@@ -402,7 +404,7 @@ fn garbage_on_many_connections_stops_nobody() {
     let silent: Vec<_> = (0..200).map(|_| http.connect().unwrap()).collect();
     assert_eq!(http.get("/checkpoint").status, 200);
     drop(silent);
-    victim.is_unharmed(0);
+    victim.assert_unharmed(0);
 }
 
 #[test]

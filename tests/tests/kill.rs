@@ -1,5 +1,7 @@
 //! `kill -9` at any moment, again and again, while submissions come in and epochs close.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,5 +1,7 @@
 //! What the system is for: plugins go in, and what comes out convinces a peer offline, or says why it failed.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::collections::BTreeMap;
 
 use pds_core::cosignature::Window;

@@ -1,5 +1,7 @@
 //! Another's client can read the log: from nothing but what is served, everything is recomputed and agrees.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::collections::BTreeMap;
 
 use pds_core::checkpoint::SignedCheckpoint;

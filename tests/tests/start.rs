@@ -1,5 +1,7 @@
 //! Starting and ending: what refuses to sign, what goes on, and what an orderly end leaves.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
