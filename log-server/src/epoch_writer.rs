@@ -52,7 +52,7 @@ pub struct EpochContent {
 pub enum CloseError {
     /// The tree could not be read or does not take the changes.
     #[error("plan the epoch")]
-    Plan(#[from] PlanError<StoreError>),
+    Plan(#[from] Box<PlanError<StoreError>>),
     /// The database failed.
     #[error("{doing}")]
     Store {
@@ -93,7 +93,7 @@ impl EpochWriter {
             now,
             names: &content.names,
         };
-        let plan = plan(input, &*store)?;
+        let plan = plan(input, &*store).map_err(Box::new)?;
         let records = plan.records.iter().map(|(_, bytes)| Blob::new(BlobKind::NameRecord, bytes.clone()));
         content.blobs.extend(records);
         if store.blob(BlobKind::Policy, self.policy.digest()).map_err(store_error("read policy"))?.is_none() {

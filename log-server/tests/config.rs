@@ -1,5 +1,7 @@
 //! The example configuration, held against the options that there are.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! Starting and `init`, as an operator meets them: the program itself, refusing.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};

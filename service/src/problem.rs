@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 /// An error answer in the making.
 #[derive(Debug)]
 pub struct Problem {
-    body: pds_schemas::json::Problem,
+    // Boxed, so that a result that may be one is small.
+    body: Box<pds_schemas::json::Problem>,
     status: StatusCode,
     retry_after_s: Option<u32>,
 }
@@ -23,7 +24,7 @@ impl Problem {
             field: None,
             limit: None,
         };
-        Self { body, status, retry_after_s: None }
+        Self { body: Box::new(body), status, retry_after_s: None }
     }
 
     /// 404.
