@@ -2,13 +2,14 @@
 //!
 //! Pure data. Hashing lives in `pds-core`.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A SHA-256 output, 32 bytes; shown and parsed as 64 lowercase hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
@@ -16,6 +17,7 @@ impl Digest {
     pub const ZERO: Self = Self([0; 32]);
 
     /// The bytes, for hashing and encoding.
+    #[inline]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -24,6 +26,7 @@ impl Digest {
     ///
     /// # Panics
     /// When `index` is 256 or more.
+    #[inline]
     pub const fn bit(&self, index: usize) -> bool {
         self.0[index / 8] >> (7 - index % 8) & 1 == 1
     }
@@ -36,6 +39,25 @@ impl Digest {
             }
         }
         256
+    }
+}
+
+/// As the bytes are ordered. Digests differ early: eight bytes at a time, in line, instead of a call for all 32.
+impl Ord for Digest {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let words = |digest: &Self| {
+            let (words, _) = digest.0.as_chunks::<8>();
+            [words[0], words[1], words[2], words[3]].map(u64::from_be_bytes)
+        };
+        words(self).cmp(&words(other))
+    }
+}
+
+impl PartialOrd for Digest {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

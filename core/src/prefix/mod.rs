@@ -37,5 +37,5 @@ pub use recompute::{RecomputeError, recompute_root};
 pub use source::{MemoryPages, PageSource, ReadError};
 pub use transition::{TransitionError, verify_transition, verify_updates};
 pub use tree::{OpenError, PrefixTree};
-pub use update::{ChangeError, MAX_CHANGES, Update, check_changes};
+pub use update::{ChangeError, MAX_CHANGES, Update, check_changes, sort_updates};
 pub use verify::{PrefixProofError, verify_absence, verify_inclusion};
