@@ -6,7 +6,7 @@
 use pds_schemas::Digest;
 
 use super::hash::{leaf_hash, parent_hash};
-use super::page::{Leaf, Page, Subtree};
+use super::page::{Held, Leaf, Page, Subtree};
 use super::shape::{Node, Shape};
 
 /// From this many occupied slots on, a page keeps the hashes of its inner nodes: 448 bytes, which spare a proof or a
@@ -37,12 +37,11 @@ impl Draft {
     pub fn of(page: &Page) -> Self {
         let mut draft = Self::empty();
         draft.shape = page.shape;
-        for slot in 0..16 {
-            if let Some(leaf) = page.leaf(slot) {
-                draft.slots[slot] = Slot::Leaf(*leaf);
-            } else if let Some(subtree) = page.subtree(slot) {
-                draft.slots[slot] = Slot::Subtree(subtree.clone());
-            }
+        for (slot, held) in page.slots() {
+            draft.slots[slot] = match held {
+                Held::Leaf(leaf) => Slot::Leaf(*leaf),
+                Held::Subtree(subtree) => Slot::Subtree(subtree.clone()),
+            };
         }
         if let Some(inner) = &page.inner {
             draft.hashes[2..].copy_from_slice(&inner[..]);

@@ -78,6 +78,12 @@ pub(super) struct Page {
     pub inner: Option<Box<[Digest; 14]>>,
 }
 
+/// What a slot of a page holds.
+pub(super) enum Held<'a> {
+    Leaf(&'a Leaf),
+    Subtree(&'a Subtree),
+}
+
 impl Page {
     /// The page that `bytes` hold under the name `id`, and its topmost node's hash.
     pub fn decode(id: &PageId, bytes: &[u8]) -> Result<(Self, Digest), PageError> {
@@ -90,19 +96,36 @@ impl Page {
         let mut kinds = 0u32;
         let mut bytes = Vec::with_capacity(4 + self.leaves.len() * 64 + self.subtrees.len() * 36);
         bytes.extend_from_slice(&[0; 4]);
-        for slot in 0..16 {
-            if let Some(leaf) = self.leaf(slot) {
-                kinds |= 1 << (30 - 2 * slot);
-                bytes.extend_from_slice(&leaf.key.0);
-                bytes.extend_from_slice(&leaf.commitment.0);
-            } else if let Some(subtree) = self.subtree(slot) {
-                kinds |= 2 << (30 - 2 * slot);
-                bytes.extend_from_slice(&subtree.hash.0);
-                bytes.extend_from_slice(&subtree.epoch.to_be_bytes());
+        for (slot, held) in self.slots() {
+            match held {
+                Held::Leaf(leaf) => {
+                    kinds |= 1 << (30 - 2 * slot);
+                    bytes.extend_from_slice(&leaf.key.0);
+                    bytes.extend_from_slice(&leaf.commitment.0);
+                }
+                Held::Subtree(subtree) => {
+                    kinds |= 2 << (30 - 2 * slot);
+                    bytes.extend_from_slice(&subtree.hash.0);
+                    bytes.extend_from_slice(&subtree.epoch.to_be_bytes());
+                }
             }
         }
         bytes[..4].copy_from_slice(&kinds.to_be_bytes());
         bytes
+    }
+
+    /// The slots that hold something, in order.
+    pub fn slots(&self) -> impl Iterator<Item = (usize, Held<'_>)> {
+        let (mut leaves, mut subtrees) = (self.leaves.iter(), self.subtrees.iter());
+        (0..16).filter_map(move |slot| {
+            if self.shape.leaves >> slot & 1 == 1 {
+                leaves.next().map(|leaf| (slot, Held::Leaf(leaf)))
+            } else if self.shape.subtrees >> slot & 1 == 1 {
+                subtrees.next().map(|subtree| (slot, Held::Subtree(subtree)))
+            } else {
+                None
+            }
+        })
     }
 
     pub fn leaf(&self, slot: usize) -> Option<&Leaf> {

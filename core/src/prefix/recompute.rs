@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use pds_schemas::{Digest, EpochNumber};
 
 use super::id::{EpochTooLarge, PageId, page_epoch};
-use super::page::{Page, PageError};
+use super::page::{Held, Page, PageError};
 
 /// Why the pages read back are not those of one epoch's tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -75,9 +75,13 @@ pub fn recompute_root<B: AsRef<[u8]>>(
             return Err(RecomputeError::Corrupt { id, named, computed });
         }
         root.get_or_insert(computed);
-        let subtrees = (0..16).filter_map(|slot| Some((slot, page.subtree(slot)?)));
-        let own = subtrees.filter(|(_, subtree)| subtree.epoch == number);
-        named.extend(own.map(|(slot, subtree)| (id.child(number, slot), Some(subtree.hash))));
+        for (slot, held) in page.slots() {
+            if let Held::Subtree(subtree) = held
+                && subtree.epoch == number
+            {
+                named.push_back((id.child(number, slot), Some(subtree.hash)));
+            }
+        }
     }
     match (root, named.front()) {
         (None, _) => Err(RecomputeError::NoPages(epoch)),

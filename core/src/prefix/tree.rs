@@ -10,7 +10,7 @@ use pds_schemas::prefix::{PrefixProof, Terminal};
 use pds_schemas::{Digest, EpochNumber};
 
 use super::id::{EpochTooLarge, PageId, page_epoch};
-use super::page::{Leaf, Page, Subtree};
+use super::page::{Held, Leaf, Page, Subtree};
 use super::shape::Node;
 use super::source::{PageSource, ReadError};
 
@@ -203,11 +203,10 @@ fn walk<S: PageSource, B>(
     visit: &mut impl FnMut(&Leaf) -> ControlFlow<B>,
 ) -> Result<ControlFlow<B>, ReadError<S::Error>> {
     let page = load(source, id, named, Keep::No)?;
-    for slot in 0..16 {
-        let flow = match (page.leaf(slot), page.subtree(slot)) {
-            (Some(leaf), _) => visit(leaf),
-            (None, Some(subtree)) => walk(source, &id.child(subtree.epoch, slot), subtree, visit)?,
-            (None, None) => continue,
+    for (slot, held) in page.slots() {
+        let flow = match held {
+            Held::Leaf(leaf) => visit(leaf),
+            Held::Subtree(subtree) => walk(source, &id.child(subtree.epoch, slot), subtree, visit)?,
         };
         if flow.is_break() {
             return Ok(flow);
