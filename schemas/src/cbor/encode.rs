@@ -10,6 +10,11 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// With room for what most artefacts need.
+    pub(super) fn for_artefact() -> Self {
+        Self { bytes: Vec::with_capacity(256) }
+    }
+
     /// An unsigned integer.
     pub fn uint(&mut self, value: u64) {
         self.head(UINT, value);
@@ -57,12 +62,17 @@ impl Encoder {
 
     /// A map with integer keys, key 0 being format version 1; `write` adds the others in ascending order.
     pub fn record(&mut self, write: impl FnOnce(&mut RecordEncoder)) {
-        let mut record = RecordEncoder { body: Self::default(), pairs: 1, last: 0 };
+        let start = self.bytes.len();
+        let mut record = RecordEncoder { body: std::mem::take(self), pairs: 1, last: 0 };
+        // How many pairs there are shows when they are written; until then this byte stands for the head of the map.
+        record.body.map(1);
         record.body.uint(0);
         record.body.uint(1);
         write(&mut record);
-        self.map(record.pairs);
-        self.bytes.extend_from_slice(&record.body.bytes);
+        let mut head = Self::default();
+        head.map(record.pairs);
+        self.bytes = record.body.bytes;
+        self.bytes.splice(start..=start, head.bytes);
     }
 
     /// What was written.

@@ -117,7 +117,7 @@ pub trait Artefact: Sized {
 
     /// The encoding as bytes of their own.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Encoder::default();
+        let mut out = Encoder::for_artefact();
         self.encode(&mut out);
         out.into_bytes()
     }
