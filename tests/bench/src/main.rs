@@ -1,0 +1,80 @@
+//! `pds-bench`: what trees, epochs, proofs and the log cost, each beside a limit or a peer measured in the same run.
+//!
+//! A limit is what nobody can do without: the hashes that the tree's formula calls for, counted by walking the tree's
+//! shape, times the nanoseconds of one such hash measured just before in this process; signatures; bytes to be synced. Rows
+//! are CPU time of the thread that does the work, except where the disk is waited for, and medians of several runs.
+//! Nothing here passes or fails: a benchmark is no test.
+
+mod durable;
+mod limit;
+mod log;
+mod measure;
+mod names;
+mod proofs;
+mod table;
+mod tree;
+mod validator;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Parser;
+
+use crate::names::Names;
+use crate::table::Table;
+
+/// Measure trees, epochs, proofs and the log beside their limits, and print a table.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Example: pds-bench --names 1000000 --dir /var/tmp")]
+struct Options {
+    /// Names in the tree that epochs and proofs are measured on, at least 1000.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..=20_000_000))]
+    names: u64,
+    /// A few seconds instead of minutes: a small tree, few runs. The numbers mean little.
+    #[arg(long, conflicts_with = "names")]
+    quick: bool,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Folder whose disk is measured; what is written there is removed again.
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+}
+
+/// How much to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Names in the tree.
+    pub names: usize,
+    /// Names of the large tree that is built, and entries of the log.
+    pub million: usize,
+    /// Changes in an epoch.
+    pub changes: usize,
+    /// Runs that a median is taken of.
+    pub runs: usize,
+    /// Proofs made and verified.
+    pub proofs: usize,
+}
+
+impl Scale {
+    fn of(options: &Options) -> Self {
+        let names = options.names as usize;
+        match options.quick {
+            true => Self { names: 2000, million: 10_000, changes: 100, runs: 3, proofs: 300 },
+            false => Self { names, million: 1_000_000, changes: 1000, runs: 21, proofs: 10_000 },
+        }
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    let scale = Scale::of(&options);
+    let names = Names::new(scale.names.max(scale.million))?;
+    let mut table = Table::default();
+    limit::measure(&mut table);
+    tree::measure(&mut table, &names, &scale)?;
+    proofs::measure(&mut table, &names, &scale)?;
+    log::measure(&mut table, &scale)?;
+    durable::measure(&mut table, &names, &scale, &options.dir).context("measure durable epochs")?;
+    if options.json { table.print_json() } else { table.print_markdown() }
+}

@@ -1,0 +1,204 @@
+//! A validator's epochs on a disk, step by step as `pds-log-server` closes them, each step timed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use ed25519_dalek::SigningKey;
+use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, SealedEpoch, plan};
+use pds_core::hash::sha256;
+use pds_core::log::Frontier;
+use pds_core::note::{KeyName, NoteSigner};
+use pds_core::prefix::PrefixTree;
+use pds_schemas::disk::{EpochRoot, Head, Published, SubmissionEntry};
+use pds_schemas::{Artefact, Digest, EpochNumber, PosixTime, PublicKey};
+use pds_service::guard::Guard;
+use pds_store::{Accepted, Blob, BlobKind, Decided, EpochCommit, EpochData, MemoryBudget, Store};
+
+use crate::measure::{cpu, wall};
+
+/// The measured validator's name.
+pub const ORIGIN: &str = "bench.example/log";
+/// When its first epoch is closed.
+pub const START: PosixTime = PosixTime(1_795_392_000);
+
+/// One validator with all that it writes.
+pub struct Validator {
+    /// The database.
+    pub store: Store,
+    /// Outside the database.
+    pub guard: Guard,
+    /// Signs checkpoints.
+    pub log: NoteSigner,
+    /// Signs STRs.
+    pub str_key: SigningKey,
+    /// The last head.
+    pub head: Option<Head>,
+    /// The log's edge.
+    pub frontier: Frontier,
+    /// The tree.
+    pub tree: PrefixTree,
+    /// Index of the next submission.
+    next_index: u64,
+}
+
+/// What closing one epoch took, and how much it wrote. Steps that the disk has no part in are in CPU time.
+#[derive(Clone, Copy, Debug)]
+pub struct Steps {
+    /// All steps together, on the wall.
+    pub wall: Duration,
+    /// Name records, tree, change set, unsigned STR.
+    pub plan_cpu: Duration,
+    /// Batch A, not synced.
+    pub write: Duration,
+    /// Reading back, shortly after, and recomputing everything.
+    pub check_cpu: Duration,
+    /// Two signatures.
+    pub seal_cpu: Duration,
+    /// Batch B, synced.
+    pub commit: Duration,
+    /// The guard: two syncs.
+    pub guard: Duration,
+    /// Bytes of keys and values in both batches.
+    pub bytes: usize,
+    /// Bytes of the head.
+    pub head_bytes: usize,
+}
+
+impl Validator {
+    /// A new one with everything in `folder`.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn create(folder: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            store: Store::create(folder.join("store"), &MemoryBudget::default())?,
+            guard: Guard::create(&folder.join("guard"), &[])?,
+            log: NoteSigner::new(KeyName::new(ORIGIN)?, &[1; 32])?,
+            str_key: SigningKey::from_bytes(&[2; 32]),
+            head: None,
+            frontier: Frontier::new(),
+            tree: PrefixTree::empty(),
+            next_index: 0,
+        })
+    }
+
+    /// The key that checks its STRs.
+    pub fn str_public(&self) -> PublicKey {
+        PublicKey(self.str_key.verifying_key().to_bytes())
+    }
+
+    /// The next epoch.
+    pub fn next_epoch(&self) -> EpochNumber {
+        EpochNumber(self.frontier.size().0)
+    }
+
+    /// Accepts `count` submissions, durably and unmeasured, and returns them as the next epoch decides them.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn submit(&mut self, count: usize) -> anyhow::Result<Vec<Decided>> {
+        let epoch = self.next_epoch();
+        let accept = |i: u64| {
+            let signed = [&[0x5a; 400][..], &i.to_be_bytes()].concat();
+            let entry = SubmissionEntry {
+                signed: signed.clone(),
+                receipt: vec![0xa5; 200],
+                index: i,
+                published: None,
+            };
+            Accepted { digest: sha256(&signed), entry, archive: vec![0; 64], owner: vec![0; 64] }
+        };
+        let accepted: Vec<_> = (self.next_index..).take(count).map(accept).collect();
+        self.store.accept(&accepted)?;
+        self.next_index += count as u64;
+        let published = Some(Published { epoch, cause: None });
+        let decide =
+            |a: Accepted| Decided { digest: a.digest, entry: SubmissionEntry { published, ..a.entry } };
+        Ok(accepted.into_iter().map(decide).collect())
+    }
+
+    /// Closes the next epoch.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn close(
+        &mut self,
+        names: &[NameEvents],
+        mut blobs: Vec<Blob>,
+        decided: &[Decided],
+    ) -> anyhow::Result<(EpochPlan, Steps)> {
+        let now = PosixTime(START.0 + self.next_epoch().0);
+        let input = EpochInput {
+            origin: ORIGIN,
+            policy: Digest([9; 32]),
+            head: self.head.as_ref(),
+            tree: &self.tree,
+            now,
+            names,
+        };
+        let ((planned, plan_cpu), plan) = wall(|| cpu(|| plan(input, &self.store).context("plan")));
+        let planned = planned?;
+        let epoch = planned.str.epoch;
+
+        let (written, write) = wall(|| {
+            let records =
+                planned.records.iter().map(|(_, bytes)| Blob::new(BlobKind::NameRecord, bytes.clone()));
+            blobs.extend(records);
+            let (pages, transition) = (&planned.pages[..], &planned.transition);
+            self.store.write_epoch_data(&EpochData { epoch, pages, blobs: &blobs, transition })
+        });
+        written?;
+        let ((checked, check_cpu), check) = wall(|| cpu(|| self.check_read_back(&planned, &blobs)));
+        checked?;
+        let sign = || cpu(|| planned.seal(self.frontier.clone(), &self.log, &self.str_key));
+        let ((sealed, seal_cpu), seal) = wall(sign);
+        let sealed = sealed?;
+        let (committed, commit) = wall(|| {
+            self.store.commit_epoch(&EpochCommit {
+                head: &sealed.head,
+                entry: &sealed.entry,
+                epoch_root: EpochRoot { page_epoch: planned.tree.root_page() },
+                nodes: &sealed.nodes,
+                decided,
+            })
+        });
+        committed?;
+        let head = sealed.head.to_bytes();
+        let (swapped, guard) = wall(|| self.guard.swap(&head));
+        swapped?;
+
+        let bytes = bytes_written(&planned, &blobs, &sealed, decided);
+        let steps = Steps {
+            wall: plan + write + check + seal + commit + guard,
+            plan_cpu,
+            write,
+            check_cpu,
+            seal_cpu,
+            commit,
+            guard,
+            bytes,
+            head_bytes: head.len(),
+        };
+        self.head = Some(sealed.head);
+        self.frontier = sealed.frontier;
+        self.tree = planned.tree.clone();
+        Ok((planned, steps))
+    }
+
+    fn check_read_back(&self, plan: &EpochPlan, blobs: &[Blob]) -> anyhow::Result<()> {
+        let others = blobs.iter().filter(|blob| blob.kind() != BlobKind::NameRecord);
+        let named = others.map(|blob| (blob.kind(), *blob.digest()));
+        let read = self.store.read_back(plan.str.epoch, named)?;
+        let record = |digest: &Digest| self.store.blob(BlobKind::NameRecord, digest).ok().flatten();
+        Ok(plan.check_read_back(read.pages, &read.transition.to_bytes(), record)?)
+    }
+}
+
+fn bytes_written(plan: &EpochPlan, blobs: &[Blob], sealed: &SealedEpoch, decided: &[Decided]) -> usize {
+    let pages: usize = plan.pages.iter().map(|(id, page)| id.to_key().len() + page.len()).sum();
+    let blobs: usize = blobs.iter().map(|blob| 33 + blob.bytes().len()).sum();
+    let decided: usize = decided.iter().map(|d| 32 + d.entry.to_bytes().len() + 8).sum();
+    let log = 8 + sealed.entry.len() + sealed.nodes.len() * 41 + sealed.head.to_bytes().len();
+    pages + blobs + decided + log + 8 + plan.transition.to_bytes().len()
+}

@@ -1,0 +1,54 @@
+//! The benchmark runs, and its rows make sense. How long anything takes is not tested.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+const ROWS: [&str; 22] = [
+    "hash",
+    "build",
+    "build-million",
+    "epoch",
+    "transition-bytes",
+    "transition-verify",
+    "proof-make",
+    "proof-bytes",
+    "proof-bytes-p99",
+    "proof-bytes-largest",
+    "proof-verify",
+    "log-append",
+    "durable",
+    "durable-plan",
+    "durable-write",
+    "durable-check",
+    "durable-seal",
+    "durable-commit",
+    "durable-guard",
+    "evidence-part",
+    "evidence-whole",
+    "start",
+];
+
+#[test]
+fn quick_run_prints_every_row_with_its_ratio() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Command::new(env!("CARGO_BIN_EXE_pds-bench"))
+        .args(["--quick", "--json", "--dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(bench.status.success(), "{}", String::from_utf8_lossy(&bench.stderr));
+    let table: Value = serde_json::from_slice(&bench.stdout).unwrap();
+    let rows = table["rows"].as_array().unwrap();
+    let ids: Vec<_> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ROWS);
+    for row in rows {
+        let [measured, reference, ratio] =
+            ["measured", "reference", "ratio"].map(|key| row[key].as_f64().unwrap());
+        assert!(measured > 0.0 && reference > 0.0, "{row}");
+        assert!((ratio - measured / reference).abs() < 1e-9, "{row}");
+        // Nothing is encoded in fewer bytes than it says.
+        assert!(row["unit"] != "bytes" || ratio > 1.0, "{row}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "what was written is removed again");
+}
