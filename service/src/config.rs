@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("read {path}: {source}", path = path.display())]
+    #[error("read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not what the daemon expects; the text has line, column and the offending key.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,

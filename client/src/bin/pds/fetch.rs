@@ -61,7 +61,11 @@ enum Format {
     TlogProof,
 }
 
-pub async fn run(args: Args) -> Result<Outcome, Failure> {
+pub async fn run(mut args: Args) -> Result<Outcome, Failure> {
+    if args.epoch.is_some() && args.format == Format::Package {
+        // No formula takes history, so there is no package of it.
+        args.format = Format::Evidence;
+    }
     let trust = TrustFile::load(&args.trust)?;
     let formula = match (&args.formula, &args.validator) {
         (Some(text), _) => formula::parse(text)?,
@@ -75,7 +79,7 @@ pub async fn run(args: Args) -> Result<Outcome, Failure> {
     let mut run =
         Run { args, trust, formula, sources, text: String::new(), json: Map::new(), shortfall: None };
     let fetched = run.evidence().await?;
-    if run.args.format != Format::Package || run.args.epoch.is_some() {
+    if run.args.format != Format::Package {
         let files = run.write_evidence(&fetched)?;
         run.field("written", json!(files));
         return Ok(Outcome { code: run.shortfall.unwrap_or(0), json: run.json.into(), text: run.text });
@@ -185,7 +189,9 @@ impl Run {
         bar.finish_and_clear();
         let package = package?;
         let under = Circumstances { trust: &self.trust, now: now()?, memory: None, allow_older: false };
-        let verdict = verify::judge(&self.formula, &self.args.name, &package, &under)?;
+        let mut verdict = verify::judge(&self.formula, &self.args.name, &package, &under)?;
+        // What was verified of the evidence is told above.
+        verdict.terms.iter_mut().for_each(|term| term.steps.clear());
         let formula = self.formula.to_string();
         self.text += &show::verdict(&formula, &self.args.name, &verdict);
         self.field("verdict", show::verdict_json(&formula, &self.args.name, &verdict));
