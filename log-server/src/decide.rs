@@ -6,8 +6,8 @@
 use pds_core::acceptance::Acceptance;
 use pds_core::hash::sha256;
 use pds_schemas::{
-    Artefact, Binding, BuildEnvironment, Digest, FailureCause, Finding, ObjectMap, Submission, Verdict,
-    limits,
+    Artefact, Binding, BuildEnvironment, Digest, FailureCause, Finding, ObjectMap, PluginName, Release,
+    Submission, Verdict, limits,
 };
 use pds_store::{Blob, BlobKind};
 use pds_validator::reproducible::Reproducible;
@@ -95,7 +95,7 @@ fn failed(
         Some(failure) => (stage_name(failure.stage), failure.object, failure.message),
         None => ("acceptance", None, "the policy's acceptance expression does not hold".to_owned()),
     };
-    let cause = FailureCause {
+    failed_by(&FailureCause {
         name: submission.name.clone(),
         release: submission.release,
         submission: digest,
@@ -104,8 +104,34 @@ fn failed(
         object,
         message: shown(&message, limits::CAUSE_BYTES),
         verdicts,
-    };
-    let cause = Blob::new(BlobKind::Cause, readable(&cause)?);
+    })
+}
+
+/// The decision about a submission that was promised to be decided by now and is not: nothing was proved of it in time.
+///
+/// # Errors
+/// When nobody could read the cause, which cannot be.
+pub fn overdue(
+    name: &PluginName,
+    release: Release,
+    digest: Digest,
+    policy: Digest,
+) -> Result<Decision, Failure> {
+    failed_by(&FailureCause {
+        name: name.clone(),
+        release,
+        submission: digest,
+        policy,
+        stage: "overdue".to_owned(),
+        object: None,
+        message: "this validator did not come to a decision in the time it promised; submit a new release"
+            .to_owned(),
+        verdicts: Vec::new(),
+    })
+}
+
+fn failed_by(cause: &FailureCause) -> Result<Decision, Failure> {
+    let cause = Blob::new(BlobKind::Cause, readable(cause)?);
     let decision = pds_core::name_record::Decision::Failed(*cause.digest());
     Ok(Decision { decision, blobs: vec![cause] })
 }

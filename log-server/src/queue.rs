@@ -13,7 +13,9 @@ use pds_core::name_record::NameEvent;
 use pds_core::prefix::{PrefixTree, key_of};
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::{Published as PublishedAt, SubmissionEntry};
-use pds_schemas::{Artefact, Digest, EpochNumber, NameRecord, PluginName, Release, Submission};
+use pds_schemas::{
+    Artefact, Digest, EpochNumber, NameRecord, PluginName, PosixTime, Receipt, Release, Submission,
+};
 use pds_store::{BlobKind, Decided, Store};
 
 use crate::decide::Decision;
@@ -33,6 +35,8 @@ pub struct Waiting {
     pub release: Release,
     /// SHA-256 of the owner record it was made under.
     pub owner: Digest,
+    /// An STR of this time or later must not leave it undecided.
+    pub decide_by: PosixTime,
     /// Its decision, once there is one.
     pub decision: Option<Decision>,
     /// Whether an epoch covers that it was seen.
@@ -79,7 +83,10 @@ impl Queue {
             let submission: Submission = cose::open_any_key(&entry.signed, SignedKind::Submission)
                 .with_context(|| format!("submission {digest} is damaged; run fsck"))?
                 .0;
-            queue.push(index, digest, &submission);
+            let receipt: Receipt = cose::open_any_key(&entry.receipt, SignedKind::Receipt)
+                .with_context(|| format!("the receipt of submission {digest} is damaged; run fsck"))?
+                .0;
+            queue.push(index, digest, &submission, receipt.decide_by);
         }
         Ok(queue)
     }
@@ -104,8 +111,14 @@ impl Queue {
         self.waiting.iter().filter(|(_, w)| w.decision.is_none()).map(|(index, _)| *index).collect()
     }
 
+    /// What is promised to be decided by `time` and is not, with its place in the queue.
+    pub fn overdue(&self, time: PosixTime) -> Vec<(u64, Waiting)> {
+        let overdue = |w: &Waiting| w.decision.is_none() && w.decide_by <= time;
+        self.waiting.iter().filter(|(_, w)| overdue(w)).map(|(index, w)| (*index, w.clone())).collect()
+    }
+
     /// Adds an accepted submission.
-    pub fn push(&mut self, index: u64, digest: Digest, submission: &Submission) {
+    pub fn push(&mut self, index: u64, digest: Digest, submission: &Submission, decide_by: PosixTime) {
         let owner = sha256(&submission.owner.to_bytes());
         let claim = Claim { owner, highest: submission.release };
         let (count, held) = self.claims.entry(submission.name.clone()).or_insert((0, claim));
@@ -116,6 +129,7 @@ impl Queue {
             name: submission.name.clone(),
             release: submission.release,
             owner,
+            decide_by,
             decision: None,
             admitted: false,
         };

@@ -20,7 +20,7 @@ use pds_store::Accepted;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use crate::decide::Decision;
+use crate::decide::{self, Decision};
 use crate::epoch_writer::EpochWriter;
 use crate::intake::Candidate;
 use crate::queue::{Frozen, Queue};
@@ -139,19 +139,19 @@ impl Sequencer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let now = Instant::now();
+            let instant = Instant::now();
             let done = self.queue.undecided() == 0 || self.shared.halted().is_some();
-            if self.finish.is_some_and(|deadline| done || now >= deadline) {
+            if self.finish.is_some_and(|deadline| done || instant >= deadline) {
                 break;
             }
-            if now >= next_epoch {
-                self.close_epoch();
+            if instant >= next_epoch {
+                self.close_epoch(now());
                 // Missed ticks are missed: no backfill.
                 next_epoch = (next_epoch + self.rules.interval).max(Instant::now());
             }
         }
         if self.queue.has_news() {
-            self.close_epoch();
+            self.close_epoch(now());
         }
         info!(waiting = self.queue.len(), "sequencer ended; what waits is in the queue");
     }
@@ -211,7 +211,8 @@ impl Sequencer {
             let Candidate { digest, submission, signed, archive } = candidate;
             let receipt = self.receipt(digest, &submission, time);
             let entry = SubmissionEntry { signed, receipt, index: self.next_index, published: None };
-            self.queue.push(self.next_index, digest, &submission);
+            let decide_by = PosixTime(time.0 + self.rules.decide_within_s);
+            self.queue.push(self.next_index, digest, &submission, decide_by);
             self.next_index += 1;
             in_group.insert(digest, entry.clone());
             answers.push((answer, entry.clone(), false));
@@ -294,11 +295,27 @@ impl Sequencer {
         }
     }
 
-    fn close_epoch(&mut self) {
+    /// Decides what was promised to be decided by `time`: nobody is to hold a broken promise of ours.
+    fn decide_overdue(&mut self, time: PosixTime) {
+        for (index, waiting) in self.queue.overdue(time) {
+            let policy = *self.writer.policy.digest();
+            match decide::overdue(&waiting.name, waiting.release, waiting.digest, policy) {
+                Ok(decision) => {
+                    warn!(name = %waiting.name, release = waiting.release.0, "not decided in time: failed");
+                    counter!("pds_submissions_overdue_total").increment(1);
+                    self.decided(index, decision);
+                }
+                Err(failure) => error!(message = failure.message, "could not fail an overdue submission"),
+            }
+        }
+    }
+
+    fn close_epoch(&mut self, now: PosixTime) {
         if self.shared.halted().is_some() {
             return;
         }
         let started = Instant::now();
+        self.decide_overdue(self.writer.head.as_ref().map_or(now, |head| head.time.max(now)));
         let epoch = self.writer.next_epoch();
         let frozen = self.queue.freeze(epoch, &self.writer.store, &self.writer.tree);
         let Frozen { content, covered } = match frozen {
@@ -310,7 +327,7 @@ impl Sequencer {
         };
         let published: HashSet<Digest> = content.decided.iter().map(|d| d.digest).collect();
         let changed = content.names.len();
-        match self.writer.close(now(), content) {
+        match self.writer.close(now, content) {
             Ok(epoch) => {
                 let (number, names) = (epoch.str.epoch.0, epoch.str.names);
                 self.shared.publish(epoch);

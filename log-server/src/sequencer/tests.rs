@@ -113,6 +113,32 @@ fn nothing_is_written_when_a_fault_comes_up_within_a_group() {
         assert_eq!(results[i].as_ref().unwrap_err(), &Refusal::Halted);
     }
     assert_eq!(bench.stored(), 2);
-    bench.sequencer.close_epoch();
+    bench.sequencer.close_epoch(PosixTime(5_000_000_001));
     assert_eq!(bench.sequencer.writer.next_epoch(), pds_schemas::EpochNumber(1), "nor is anything signed");
+}
+
+#[test]
+fn submission_fails_in_the_epoch_by_which_its_decision_was_promised() {
+    let mut bench = Bench::new(PosixTime(5_000_000_000));
+    bench.accept(vec![candidate("org.example.slow", 1, 1)]).remove(0).unwrap();
+    let name = PluginName::new("org.example.slow").unwrap();
+    let record = |bench: &Bench| {
+        let writer = &bench.sequencer.writer;
+        crate::queue::current_record(&writer.store, &writer.tree, &name).unwrap().unwrap()
+    };
+    bench.sequencer.close_epoch(PosixTime(5_000_000_119));
+    assert_eq!(record(&bench).state, pds_schemas::State::Pending);
+
+    bench.sequencer.close_epoch(PosixTime(5_000_000_120));
+    let failed = record(&bench);
+    assert_eq!(failed.state, pds_schemas::State::Failed);
+    let store = &bench.sequencer.writer.store;
+    let cause = store.blob(pds_store::BlobKind::Cause, &failed.cause.unwrap()).unwrap().unwrap();
+    assert_eq!(pds_schemas::FailureCause::from_bytes(&cause).unwrap().stage, "overdue");
+
+    // What the builder finds later changes nothing.
+    let late = decide::overdue(&name, Release(1), Digest::ZERO, Digest::ZERO).unwrap();
+    bench.sequencer.decided(0, late);
+    bench.sequencer.close_epoch(PosixTime(5_000_000_121));
+    assert_eq!(record(&bench), failed);
 }
