@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
 
 use std::collections::VecDeque;
+use std::fs::DirEntry;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pds_client::submit::Prepared;
 use pds_schemas::json::{Progress, SubmissionStatus};
@@ -63,17 +65,22 @@ fn look(http: Http, seen: &mut Seen) {
 /// Lets the validator run until some moment, and kills it.
 fn run_and_kill(validator: &mut Validator, random: &mut Random, uploads: Vec<Prepared>) -> Seen {
     let (http, log) = (validator.http(), Arc::clone(&validator.process().log));
+    let store = validator.path("data/store");
     let kind = random.below(4);
     let millis = match kind {
-        // Anywhere; about when the first epoch closes; during an orderly end.
+        // Anywhere; just before and about when the first epoch closes; during an orderly end.
         0 => random.below(1000),
-        1 | 2 => 950 + random.below(100),
+        1 => 900,
+        2 => 950 + random.below(100),
         _ => random.below(500),
     };
     let rest = random.below(40);
     std::thread::scope(|scope| {
         let client = scope.spawn(|| client(http, &log, uploads));
         log.watch(Duration::from_millis(millis));
+        if kind == 1 {
+            wait_for_write(&store);
+        }
         if kind == 3 {
             validator.process().terminate();
             log.watch(Duration::from_millis(rest));
@@ -81,6 +88,19 @@ fn run_and_kill(validator: &mut Validator, random: &mut Random, uploads: Vec<Pre
         validator.kill();
         client.join().unwrap()
     })
+}
+
+/// Waits until the database's log grows: the first of an epoch's writes. Not long, for it may just have been.
+fn wait_for_write(store: &Path) {
+    let is_log = |entry: &DirEntry| entry.path().extension().is_some_and(|kind| kind == "log");
+    let bytes = || -> u64 {
+        let files = std::fs::read_dir(store).unwrap().flatten().filter(is_log);
+        files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum()
+    };
+    let (before, started) = (bytes(), Instant::now());
+    while bytes() == before && started.elapsed() < Duration::from_millis(500) {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -93,6 +113,7 @@ fn nothing_is_lost_or_said_twice_when_killed_at_any_moment() {
     let mut uploads: VecDeque<Prepared> = (0..KILLS * A_RUN)
         .map(|i| signed(&tiny(&format!("org.example.n{i}"), code(i)), 1, &developer(1)))
         .collect();
+    let (mut dropped, mut moved) = (0, 0);
     for _ in 0..KILLS {
         if random.below(4) == 0 {
             // Killed while it starts, too.
@@ -101,6 +122,8 @@ fn nothing_is_lost_or_said_twice_when_killed_at_any_moment() {
             process.kill();
         }
         validator.start();
+        dropped += u32::from(validator.process().log.has("dropped an epoch"));
+        moved += u32::from(validator.process().log.has("moving the guard"));
         let http = validator.http();
         world.check_acknowledged(http);
         assert!(world.observe(http));
@@ -111,6 +134,7 @@ fn nothing_is_lost_or_said_twice_when_killed_at_any_moment() {
         seen.entries.into_iter().for_each(|entry| drop(world.see_entry(entry)));
         uploads.extend(seen.in_doubt);
     }
+    println!("killed before the commit of an epoch {dropped} times, between commit and guard {moved} times");
 
     validator.start();
     let http = validator.http();

@@ -197,7 +197,7 @@ fn start_is_refused_when_keys_are_not_as_they_should_be() {
     write(&log_key, &str_key);
     for file in [&log, &str] {
         std::fs::set_permissions(file, PermissionsExt::from_mode(0o640)).unwrap();
-        assert_refuses(&mut validator, &["can be read by others", "chmod 600"]);
+        assert_refuses(&mut validator, &["has mode 640", "chmod 600"]);
         std::fs::set_permissions(file, PermissionsExt::from_mode(0o600)).unwrap();
     }
     std::fs::rename(&str, validator.path("aside")).unwrap();
