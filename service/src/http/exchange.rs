@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -26,6 +26,9 @@ use crate::problem::Problem;
 
 /// Seconds after which to come again when others or oneself must finish first.
 pub const RETRY_AFTER_S: u32 = 1;
+
+/// Bytes of an answer that HTTP/2 is handed at a time, and the most that a stream can leave in memory when it is done.
+const STEP: usize = 16 << 10;
 
 /// What all requests pass through.
 #[derive(Debug)]
@@ -54,7 +57,8 @@ impl Door {
         peer: Client,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Kept>, Infallible>> + use<> {
-        let under_way = activity.begin(request.version() == Version::HTTP_2);
+        let stepwise = request.version() == Version::HTTP_2;
+        let under_way = activity.begin(stepwise);
         let door = Arc::clone(self);
         async move {
             let client = match peer {
@@ -65,7 +69,7 @@ impl Door {
                 Ok(room) => (door.pass(client, request).await, Some(room)),
                 Err(excess) => (excess.answer(&door.limits), None),
             };
-            Ok(response.map(|body| Kept { body, _held: (room, under_way) }))
+            Ok(response.map(|body| Kept { body, stepwise, rest: Bytes::new(), _held: (room, under_way) }))
         }
     }
 
@@ -194,7 +198,21 @@ impl HttpBody for Paced {
 #[derive(Debug)]
 pub struct Kept {
     body: Body,
+    /// HTTP/2: what flow control holds back is handed over in steps, since hyper lets go of a body once it has its end.
+    stepwise: bool,
+    /// The rest of a frame of `body`.
+    rest: Bytes,
     _held: Held,
+}
+
+impl Kept {
+    fn next_step(&mut self) -> Frame<Bytes> {
+        if self.rest.len() > STEP {
+            return Frame::data(self.rest.split_to(STEP));
+        }
+        // A copy: the last step may wait long for a client, and would keep all of the answer in memory.
+        Frame::data(Bytes::copy_from_slice(&std::mem::take(&mut self.rest)))
+    }
 }
 
 impl HttpBody for Kept {
@@ -205,14 +223,31 @@ impl HttpBody for Kept {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(self.next_step())));
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let large = |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() > STEP);
+        match frame {
+            Some(Ok(frame)) if self.stepwise && large(&frame) => {
+                self.rest = frame.into_data().unwrap_or_default();
+                Poll::Ready(Some(Ok(self.next_step())))
+            }
+            other => Poll::Ready(other),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (of_body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint.set_lower(of_body.lower().saturating_add(rest));
+        hint
     }
 }
