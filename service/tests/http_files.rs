@@ -1,5 +1,7 @@
 //! A server without a file for another connection. A process of its own: nothing in it can open a file meanwhile.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 mod server;
 
 use std::fs::File;

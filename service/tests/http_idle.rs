@@ -1,5 +1,7 @@
 //! What connections cost that do nothing. A process of its own: its memory is what is measured.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+
 mod server;
 
 use axum::Router;
@@ -16,7 +18,7 @@ const BYTES_EACH: usize = 32 << 10;
 fn connections() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit.clone()).unwrap();
+    setrlimit(Resource::Nofile, limit).unwrap();
     let files = limit.current.unwrap_or(u64::MAX).saturating_sub(200);
     usize::try_from(files / 2).unwrap().min(10_000)
 }
@@ -51,5 +53,5 @@ async fn idle_connections_cost_little_and_stop_nobody() {
     println!("{connections} connections of {each} bytes each");
     assert!(each < BYTES_EACH, "{connections} connections of {each} bytes each");
     assert_eq!(ask(&mut server.connect().await, HELLO).await.unwrap().status, 429, "all are still there");
-    assert_eq!(ask(&mut idle[connections / 2 | 1], HELLO).await.unwrap().status, 200);
+    assert_eq!(ask(&mut idle[1], HELLO).await.unwrap().status, 200);
 }

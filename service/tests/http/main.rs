@@ -1,5 +1,7 @@
 //! Hostile clients against a small server: what they cost, and that others are served meanwhile.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests; clippy exempts only the tests")]
+
 mod end;
 mod http2;
 #[path = "../server/mod.rs"]
