@@ -9,6 +9,7 @@ use pds_core::acceptance::Acceptance;
 use pds_core::note::{KeyName, KeyType};
 use pds_schemas::{Artefact, Policy, Verifier};
 use pds_service::config::beside;
+use pds_service::http::ServeLimits;
 use pds_service::telemetry::{LogFormat, parse_filter};
 use serde::Deserialize;
 
@@ -67,6 +68,9 @@ pub struct Config {
     /// What is logged, e.g. `"info"` (default) or `"info,pds_log_server=debug"`.
     #[serde(default = "default_log_filter")]
     pub log_filter: String,
+    /// What clients are granted.
+    #[serde(default)]
+    pub http: ServeLimits,
 }
 
 impl Config {
@@ -113,6 +117,7 @@ impl Config {
         bounded("shutdown_grace_s", self.shutdown_grace_s, 0, 3600)?;
         bounded("block_cache_mib", self.block_cache_mib as u64, 8, 65_536)?;
         bounded("free_space_reserve_mib", self.free_space_reserve_mib, 0, 1 << 30)?;
+        self.http.check()?;
         self.check_files()?;
         // It is signed over and served for good: what our own decoder refuses, nobody could read.
         Policy::from_bytes(&self.policy().to_bytes()).context("these settings make no policy")?;

@@ -10,7 +10,6 @@ use anyhow::{Context, bail, ensure};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pds_core::acceptance::Acceptance;
 use pds_files::durable;
-use pds_service::connections::ConnectionLimits;
 use pds_service::{http, telemetry};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -25,14 +24,8 @@ use crate::recovery;
 use crate::sequencer::{Command, Rules, Sequencer, now};
 use crate::shared::Shared;
 
-/// Bounds on connections. Idle is longer than a request may take.
-const CONNECTIONS: ConnectionLimits = ConnectionLimits { most: 512, idle: Duration::from_secs(75) };
-/// Files that this process must be able to have open: connections, the database's, and some for everything else.
-const OPEN_FILES: u64 = CONNECTIONS.most as u64 + 1024;
 /// Time between two upkeeps of the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// Longest that requests under way may hold up the end.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM or SIGINT, or until starting fails.
 ///
@@ -41,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let metrics = telemetry::start(config.log_format, &config.log_filter)?;
     check_confinement(config)?;
-    allow_open_files()?;
+    config.http.reserve_files()?;
     let mut writer = recovery::open(config)?;
     let published = match recovery::published(&writer)? {
         Some(published) => published,
@@ -117,7 +110,7 @@ async fn serve(
     info!(origin = config.origin, %address, epochs = size.0, "listening");
     let upkeep = tokio::spawn(keep_up(api.metrics.clone()));
     let (drain, drained) = tokio::sync::oneshot::channel();
-    let server = tokio::spawn(http::serve(listener, CONNECTIONS, router(api), async {
+    let server = tokio::spawn(http::serve(listener, router(api), config.http.clone(), async {
         let _ = drained.await;
     }));
     let mut sequencer = tokio::task::spawn_blocking(move || sequencer.join());
@@ -132,10 +125,7 @@ async fn serve(
     };
     upkeep.abort();
     let _ = drain.send(());
-    match tokio::time::timeout(DRAIN, server).await {
-        Ok(joined) => joined?.context("serve")?,
-        Err(_) => warn!("some requests took too long to finish"),
-    }
+    server.await.context("serve")?;
     ensure!(ended?.is_ok(), "the sequencer ended in panic; see above");
     Ok(())
 }
@@ -147,19 +137,6 @@ async fn keep_up(metrics: PrometheusHandle) {
         ticks.tick().await;
         metrics.run_upkeep();
     }
-}
-
-/// A write that fails for want of a file handle would end the signing of this process.
-fn allow_open_files() -> anyhow::Result<()> {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < OPEN_FILES) {
-        let raised = Rlimit { current: Some(OPEN_FILES), maximum: limit.maximum };
-        setrlimit(Resource::Nofile, raised).with_context(|| {
-            format!("{OPEN_FILES} files must be allowed to be open at a time: raise the limit (ulimit -n, LimitNOFILE)")
-        })?;
-    }
-    Ok(())
 }
 
 fn check_confinement(config: &Config) -> anyhow::Result<()> {

@@ -42,20 +42,29 @@ fn example_is_accepted_as_it_is_and_with_every_option_set() {
     }
 }
 
-#[test]
-fn example_names_every_option_once() {
-    let text = example();
-    let named: Vec<&str> = text.lines().filter_map(key).collect();
-    let distinct: BTreeSet<&str> = named.iter().copied().collect();
-    assert_eq!(named.len(), distinct.len(), "{named:?}");
-    // The refusal of an unknown key lists the known ones, in backticks.
-    let refusal = check(&format!("no_such_option = 1\n{text}"));
+/// The options that there are in the table between `before` and `table`: the refusal of another lists them, in backticks.
+fn known(before: &str, table: &str) -> BTreeSet<String> {
+    let refusal = check(&format!("{before}no_such_option = 1\n{table}"));
     assert_eq!(refusal.status.code(), Some(1));
     let message = String::from_utf8(refusal.stderr).unwrap();
     let (_, listed) = message.split_once("expected one of").expect("a list of the options");
-    let listed = listed.lines().next().unwrap();
-    let known: BTreeSet<&str> = listed.split('`').skip(1).step_by(2).collect();
-    assert_eq!(distinct, known);
+    listed.lines().next().unwrap().split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn example_names_every_option_once() {
+    let text = example();
+    let (top, http) = text.split_once("[http]\n").expect("the table of HTTP");
+    let named = |table: &str| {
+        let named: Vec<String> = table.lines().filter_map(key).map(str::to_owned).collect();
+        let distinct: BTreeSet<String> = named.iter().cloned().collect();
+        assert_eq!(named.len(), distinct.len(), "{named:?}");
+        distinct
+    };
+    let mut in_top = named(top);
+    in_top.insert("http".to_owned());
+    assert_eq!(in_top, known("", &text));
+    assert_eq!(named(http), known(&format!("{top}[http]\n"), http));
 }
 
 #[test]
@@ -74,6 +83,9 @@ fn config_is_refused_when_a_value_is_out_of_bounds() {
     refused("compile_limit_s = 20", "compile_limit_s = 0", "compile_limit_s is 1 to 600");
     refused("shutdown_grace_s = 30", "shutdown_grace_s = 3601", "shutdown_grace_s is 0 to 3600");
     refused("block_cache_mib = 128", "block_cache_mib = 7", "block_cache_mib is 8 to 65536");
+    refused("connections = 4096", "connections = 0", "http.connections is 1 to 100000");
+    refused("header_bytes = 32768", "header_bytes = 65537", "http.header_bytes is 4096 to 65536");
+    refused("\"::1\"", "\"localhost\"", "proxies");
     refused("str_key = \"str.key\"", "str_key = \"log.key\"", "log_key and str_key are one file");
     refused("\"structure & reproducible\"", "\"structure & nonsense\"", "acceptance");
     refused("\"structure & reproducible\"", "\"structure &\"", "acceptance");

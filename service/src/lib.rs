@@ -3,7 +3,6 @@
 //! Nothing here knows what a daemon is for. No trees, no proofs, no database.
 
 pub mod config;
-pub mod connections;
 pub mod guard;
 pub mod http;
 pub mod problem;

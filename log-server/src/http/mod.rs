@@ -22,7 +22,7 @@ use axum::routing::{get, post};
 use metrics::{counter, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pds_schemas::{Artefact, Upload};
-use pds_service::http::{RequestLimits, bounded};
+use pds_service::http::{RequestLimits, Shares, bounded};
 use tokio::sync::Semaphore;
 
 use crate::identity::PublicIdentity;
@@ -37,6 +37,8 @@ const CHECKS: usize = 2;
 const UPLOAD_UNIT: usize = 64 << 10;
 /// Units of uploads that are held in memory at a time: 256 MiB, or 4,096 uploads.
 const UPLOAD_UNITS: usize = 4096;
+/// Of these, those of one client.
+const UPLOAD_UNITS_PER_CLIENT: usize = UPLOAD_UNITS / 8;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -51,6 +53,7 @@ pub struct Api {
     pub metrics: PrometheusHandle,
     checks: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
+    upload_shares: Arc<Shares>,
 }
 
 impl Api {
@@ -63,7 +66,8 @@ impl Api {
     ) -> Self {
         let checks = Arc::new(Semaphore::new(CHECKS));
         let uploads = Arc::new(Semaphore::new(UPLOAD_UNITS));
-        Self { shared, identity: Arc::new(identity), commands, metrics, checks, uploads }
+        let upload_shares = Shares::new(UPLOAD_UNITS_PER_CLIENT);
+        Self { shared, identity: Arc::new(identity), commands, metrics, checks, uploads, upload_shares }
     }
 }
 

@@ -14,7 +14,7 @@ use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::SubmissionEntry;
 use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
 use pds_schemas::{Artefact, DecodeError, Digest, Malformed, Submission, Upload};
-use pds_service::http::body_too_large;
+use pds_service::http::{Client, Share, body_too_large};
 use pds_service::problem::Problem;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -34,7 +34,7 @@ pub async fn submit(State(api): State<Api>, request: Request) -> Answer {
     taken.map_err(|e| internal("take a submission", e))?
 }
 
-async fn take(api: Api, body: Vec<u8>, _room: OwnedSemaphorePermit) -> Answer {
+async fn take(api: Api, body: Vec<u8>, _room: Room) -> Answer {
     let turn = api.checks.acquire().await.map_err(|e| internal("check a submission", e))?;
     let checked = tokio::task::spawn_blocking(move || intake::check(&body)).await;
     drop(turn);
@@ -64,14 +64,8 @@ pub async fn status(State(api): State<Api>, Path(digest): Path<String>) -> Answe
 }
 
 /// The body, and the room that it takes up of what all uploads may; a body that trickles takes only what it sent.
-async fn read_body(api: &Api, request: Request) -> Result<(Vec<u8>, OwnedSemaphorePermit), Problem> {
-    let room = || {
-        Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| {
-            let detail = "too many uploads at this moment";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after_s(RETRY_AFTER_S)
-        })
-    };
-    let mut held = room()?;
+async fn read_body(api: &Api, request: Request) -> Result<(Vec<u8>, Room), Problem> {
+    let mut room = Room::take(api, request.extensions().get().copied().unwrap_or(Client::Many))?;
     let mut bytes = Vec::new();
     let mut body = request.into_body();
     while let Some(frame) = body.frame().await {
@@ -81,11 +75,46 @@ async fn read_body(api: &Api, request: Request) -> Result<(Vec<u8>, OwnedSemapho
             return Err(body_too_large(Upload::MAX_BYTES));
         }
         bytes.extend_from_slice(&data);
-        while held.num_permits() * UPLOAD_UNIT < bytes.len() {
-            held.merge(room()?);
+        while room.units.num_permits() * UPLOAD_UNIT < bytes.len() {
+            room.grow(api)?;
         }
     }
-    Ok((bytes, held))
+    Ok((bytes, room))
+}
+
+/// What an upload takes up of the memory for all uploads, and of its client's share of that.
+struct Room {
+    units: OwnedSemaphorePermit,
+    share: Share,
+}
+
+impl Room {
+    fn take(api: &Api, client: Client) -> Result<Self, Problem> {
+        let share = api.upload_shares.take(client).ok_or_else(|| over_share(api))?;
+        Ok(Self { units: unit(api)?, share })
+    }
+
+    fn grow(&mut self, api: &Api) -> Result<(), Problem> {
+        if !self.share.grow() {
+            return Err(over_share(api));
+        }
+        self.units.merge(unit(api)?);
+        Ok(())
+    }
+}
+
+fn unit(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
+    Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| {
+        let detail = "too many uploads at this moment";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after_s(RETRY_AFTER_S)
+    })
+}
+
+fn over_share(api: &Api) -> Problem {
+    let limit = api.upload_shares.limit * UPLOAD_UNIT;
+    let detail = format!("the uploads of one client take at most {limit} bytes at a time");
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-uploads", detail);
+    problem.limit(limit as u64).retry_after_s(RETRY_AFTER_S)
 }
 
 fn describe(

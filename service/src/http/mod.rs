@@ -1,4 +1,13 @@
-//! Serving a router: bounds on every request, and an orderly end.
+//! Serving a router: bounds on clients, connections and requests, and an orderly end.
+//!
+//! [`serve`] bounds what a client may do before and around a request, [`bounded`] what one request may be.
+//! Not here: TLS, which a proxy in front has.
+
+mod client;
+mod exchange;
+mod limits;
+mod serve;
+mod watch;
 
 use std::time::Duration;
 
@@ -7,12 +16,13 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::connections::{BoundedListener, ConnectionLimits};
+pub use self::client::{Client, Share, Shares};
+pub use self::limits::{LimitError, ServeLimits};
+pub use self::serve::serve;
 use crate::problem::Problem;
 
 /// Bounds on one request.
@@ -65,21 +75,6 @@ async fn declared_length(limits: RequestLimits, request: Request, next: Next) ->
 pub fn body_too_large(limit: usize) -> Problem {
     let detail = format!("a request body has at most {limit} bytes here");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).field("body").limit(limit as u64)
-}
-
-/// Serves until `stop` resolves, then finishes the requests that are under way.
-///
-/// A request under way without a byte sent or received counts as idle: `limits.idle` is longer than any request may take.
-///
-/// # Errors
-/// The system's, from accepting connections.
-pub async fn serve(
-    listener: TcpListener,
-    limits: ConnectionLimits,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(BoundedListener::new(listener, limits), router).with_graceful_shutdown(stop).await
 }
 
 /// Resolves when the process is asked to end: SIGTERM or SIGINT.
