@@ -26,7 +26,7 @@ const VERDICT_CAUSE_BYTES: usize = 1024;
 const STRUCTURE: &str = "structure";
 const REPRODUCIBLE: &str = "reproducible";
 
-/// A decided submission, with all that the epoch which publishes it must store.
+/// A decided submission, with all that must be stored before an epoch publishes it.
 #[derive(Clone, Debug)]
 pub struct Decision {
     /// What goes into the name's record.

@@ -9,7 +9,7 @@ use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, PlanError, ReadBackErro
 use pds_core::log::Frontier;
 use pds_core::prefix::PrefixTree;
 use pds_schemas::disk::{EpochRoot, Head};
-use pds_schemas::{Artefact, EpochNumber, PosixTime};
+use pds_schemas::{Artefact, Digest, EpochNumber, PosixTime};
 use pds_service::guard::{Guard, GuardError};
 use pds_store::{Blob, BlobKind, Decided, EpochCommit, EpochData, Store, StoreError};
 
@@ -41,8 +41,8 @@ pub struct EpochWriter {
 pub struct EpochContent {
     /// What happened to names.
     pub names: Vec<NameEvents>,
-    /// Bindings, causes and objects that the decisions name.
-    pub blobs: Vec<Blob>,
+    /// Bindings, causes and objects that the decisions name, which are in the database already.
+    pub named: Vec<(BlobKind, Digest)>,
     /// The submissions decided, their entries published in this epoch.
     pub decided: Vec<Decided>,
 }
@@ -82,7 +82,7 @@ impl EpochWriter {
     ///
     /// # Errors
     /// [`CloseError`].
-    pub fn close(&mut self, now: PosixTime, mut content: EpochContent) -> Result<Published, CloseError> {
+    pub fn close(&mut self, now: PosixTime, content: EpochContent) -> Result<Published, CloseError> {
         let store = Arc::clone(&self.store);
         let store_error = |doing| move |source| CloseError::Store { doing, source };
         let input = EpochInput {
@@ -95,20 +95,21 @@ impl EpochWriter {
         };
         let plan = plan(input, &*store).map_err(Box::new)?;
         let records = plan.records.iter().map(|(_, bytes)| Blob::new(BlobKind::NameRecord, bytes.clone()));
-        content.blobs.extend(records);
+        let mut blobs: Vec<Blob> = records.collect();
         if store.blob(BlobKind::Policy, self.policy.digest()).map_err(store_error("read policy"))?.is_none() {
-            content.blobs.push(self.policy.clone());
+            blobs.push(self.policy.clone());
         }
         // (b) Batch A, not synced.
         let data = EpochData {
             epoch: plan.str.epoch,
             pages: &plan.pages,
-            blobs: &content.blobs,
+            blobs: &blobs,
             transition: &plan.transition,
         };
         store.write_epoch_data(&data).map_err(store_error("write epoch data"))?;
         // (c) What is about to be signed is what the disk holds.
-        check_read_back(&store, &plan, &content.blobs)?;
+        let policy = (BlobKind::Policy, *self.policy.digest());
+        check_read_back(&store, &plan, content.named.iter().copied().chain([policy]))?;
         // (d) Signatures, in memory only.
         let sealed = plan.seal(self.frontier.clone(), &self.identity.log, &self.identity.str)?;
         // (e) Batch B, synced: the commit point.
@@ -129,16 +130,18 @@ impl EpochWriter {
     }
 }
 
-fn check_read_back(store: &Store, plan: &EpochPlan, blobs: &[Blob]) -> Result<(), CloseError> {
+fn check_read_back(
+    store: &Store,
+    plan: &EpochPlan,
+    named: impl IntoIterator<Item = (BlobKind, Digest)>,
+) -> Result<(), CloseError> {
     let store_error = |source| CloseError::Store { doing: "read the epoch back", source };
     let epoch = plan.str.epoch;
     // Name records are read, and compared with their hash, when the plan asks for them.
-    let others = blobs.iter().filter(|blob| blob.kind() != BlobKind::NameRecord);
-    let named = others.map(|blob| (blob.kind(), *blob.digest()));
     let read = store.read_back(epoch, named).map_err(store_error)?;
     let transition = read.transition.to_bytes();
     let mut failed = None;
-    let record = |digest: &pds_schemas::Digest| match store.blob(BlobKind::NameRecord, digest) {
+    let record = |digest: &Digest| match store.blob(BlobKind::NameRecord, digest) {
         Ok(bytes) => bytes,
         Err(error) => {
             failed = Some(error);

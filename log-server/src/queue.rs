@@ -9,7 +9,7 @@ use anyhow::Context;
 use pds_core::cose;
 use pds_core::epoch::NameEvents;
 use pds_core::hash::sha256;
-use pds_core::name_record::NameEvent;
+use pds_core::name_record::{Decision, NameEvent};
 use pds_core::prefix::{PrefixTree, key_of};
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::{Published as PublishedAt, SubmissionEntry};
@@ -18,7 +18,6 @@ use pds_schemas::{
 };
 use pds_store::{BlobKind, Decided, Store};
 
-use crate::decide::Decision;
 use crate::epoch_writer::EpochContent;
 
 /// Most names that one epoch changes. What is left over waits for the next one.
@@ -38,9 +37,18 @@ pub struct Waiting {
     /// An STR of this time or later must not leave it undecided.
     pub decide_by: PosixTime,
     /// Its decision, once there is one.
-    pub decision: Option<Decision>,
+    pub decision: Option<Settled>,
     /// Whether an epoch covers that it was seen.
     pub admitted: bool,
+}
+
+/// A decision whose artefacts are in the database.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// What goes into the name's record.
+    pub decision: Decision,
+    /// Binding or cause, and what they name.
+    pub named: Vec<(BlobKind, Digest)>,
 }
 
 /// Who has a name, and which release was seen last.
@@ -157,8 +165,13 @@ impl Queue {
         })
     }
 
+    /// Whether that place waits for its decision.
+    pub fn is_undecided(&self, index: u64) -> bool {
+        self.waiting.get(&index).is_some_and(|w| w.decision.is_none())
+    }
+
     /// Notes a decision; `None` if that place is not waiting for one.
-    pub fn decide(&mut self, index: u64, decision: Decision) -> Option<Digest> {
+    pub fn decide(&mut self, index: u64, decision: Settled) -> Option<Digest> {
         let waiting = self.waiting.get_mut(&index).filter(|w| w.decision.is_none())?;
         waiting.decision = Some(decision);
         Some(waiting.digest)
@@ -190,9 +203,9 @@ impl Queue {
             let events = names.entry(name).or_default();
             match decision {
                 None => events.push(NameEvent::Admitted { owner, release }),
-                Some(Decision { decision, blobs }) => {
+                Some(Settled { decision, named }) => {
                     events.push(NameEvent::Decided { owner, release, decision: *decision });
-                    frozen.content.blobs.extend(blobs.iter().cloned());
+                    frozen.content.named.extend(named);
                     frozen.content.decided.push(published_in(epoch, waiting, *decision, store)?);
                 }
             }
@@ -235,14 +248,14 @@ impl Queue {
 fn published_in(
     epoch: EpochNumber,
     waiting: &Waiting,
-    decision: pds_core::name_record::Decision,
+    decision: Decision,
     store: &Store,
 ) -> anyhow::Result<Decided> {
     let entry = store.submission(&waiting.digest).context("read submission")?;
     let entry = entry.with_context(|| format!("submission {} is gone; run fsck", waiting.digest))?;
     let cause = match decision {
-        pds_core::name_record::Decision::Validated(_) => None,
-        pds_core::name_record::Decision::Failed(cause) => Some(cause),
+        Decision::Validated(_) => None,
+        Decision::Failed(cause) => Some(cause),
     };
     let published = Some(PublishedAt { epoch, cause });
     Ok(Decided { digest: waiting.digest, entry: SubmissionEntry { published, ..entry } })

@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::decide::{self, Decision};
 use crate::epoch_writer::EpochWriter;
 use crate::intake::Candidate;
-use crate::queue::{Frozen, Queue};
+use crate::queue::{Frozen, Queue, Settled};
 use crate::shared::Shared;
 
 /// Most submissions that share one sync.
@@ -170,12 +170,22 @@ impl Sequencer {
         }
     }
 
+    /// Keeps what the decision names in the database, and only its digests in memory until an epoch publishes it.
     fn decided(&mut self, index: u64, decision: Decision) {
-        let progress = match decision.decision {
+        if !self.queue.is_undecided(index) || self.shared.halted().is_some() {
+            return;
+        }
+        let Decision { decision, blobs } = decision;
+        if let Err(error) = self.writer.store.keep_blobs(&blobs) {
+            self.halt("store what a decision names", &error);
+            return;
+        }
+        let progress = match decision {
             pds_core::name_record::Decision::Validated(_) => Progress::Verified,
             pds_core::name_record::Decision::Failed(_) => Progress::Failed,
         };
-        if let Some(digest) = self.queue.decide(index, decision) {
+        let named = blobs.iter().map(|blob| (blob.kind(), *blob.digest())).collect();
+        if let Some(digest) = self.queue.decide(index, Settled { decision, named }) {
             self.shared.set_progress(digest, Some(progress));
         }
     }

@@ -159,6 +159,22 @@ impl Store {
         self.write(batch, false, "write epoch data")
     }
 
+    /// Stores what a coming epoch will name, not synced: durable by the next [`Store::commit_epoch`] or [`Store::accept`].
+    ///
+    /// Until an epoch names them, nothing does, and they do no harm: blobs are found by their hash alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Database`].
+    pub fn keep_blobs(&self, blobs: &[Blob]) -> Result<(), StoreError> {
+        let _turn = self.turn()?;
+        let mut batch = WriteBatch::default();
+        for blob in blobs {
+            self.put_blob(&mut batch, blob.kind(), blob.digest(), blob.bytes());
+            batch = self.write_when_large(batch)?;
+        }
+        self.write(batch, false, "write blobs")
+    }
+
     /// Batch B: the commit point, one synced write. When it returns, this epoch and its batch A are durable: the log files
     /// are synced up to this write, and A was written before.
     ///

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use anyhow::{Context, ensure};
 use axum::extract::{Path, State};
-use pds_core::hash::leaf_hash;
+use pds_core::cose;
+use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::NodeReader;
-use pds_schemas::Digest;
+use pds_schemas::cose::SignedKind;
+use pds_schemas::{Artefact, Digest, EpochNumber, PublicKey, SignedTreeRoot, Transition};
 use pds_service::problem::Problem;
-use pds_store::BlobKind;
+use pds_store::{BlobKind, Store};
 
 use super::Api;
 use super::log::published_epoch;
@@ -33,11 +36,25 @@ pub async fn changes(State(api): State<Api>, Path(epoch): Path<String>) -> Answe
     let size = api.shared.published().head.size;
     let epoch = published_epoch("epoch", &epoch, size)?;
     let store = Arc::clone(&api.shared.store);
+    let key = api.identity.str.public_key();
     // Up to megabytes.
-    let read = tokio::task::spawn_blocking(move || store.transition(epoch)).await;
-    let read = read.map_err(|e| internal("read changes", e))?.map_err(|e| internal("read changes", e))?;
-    let bytes = read.ok_or_else(|| internal("read changes", format!("epoch {epoch} has none; run fsck")))?;
-    Ok(immutable(CBOR, bytes))
+    let read = tokio::task::spawn_blocking(move || checked_changes(&store, &key, epoch)).await;
+    let bytes = read.map_err(|e| internal("read changes", e))?;
+    Ok(immutable(
+        CBOR,
+        bytes.map_err(|e| internal("read changes", format!("epoch {epoch}: {e:#}; run fsck")))?,
+    ))
+}
+
+/// The transition of `epoch`, whose change set is the one that the STR names.
+fn checked_changes(store: &Store, key: &PublicKey, epoch: EpochNumber) -> anyhow::Result<Vec<u8>> {
+    let bytes = store.transition(epoch)?.context("the changes are gone")?;
+    let entry = store.entry(epoch)?.context("the STR is gone")?;
+    let str: SignedTreeRoot = cose::open(&entry, SignedKind::SignedTreeRoot, key)?;
+    let transition = Transition::from_bytes(&bytes)?;
+    let same = transition.epoch == epoch && sha256(&transition.changes.to_bytes()) == str.changes;
+    ensure!(same, "the changes are not those that the STR names");
+    Ok(bytes)
 }
 
 /// `GET /bindings/{sha256}`.
