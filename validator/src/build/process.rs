@@ -14,9 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, prlimit, waitid,
-};
+use rustix::process::{Pid, Resource, Signal, WaitId, WaitIdOptions, getrlimit, kill_process_group, waitid};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +58,15 @@ pub(super) fn run(
     bounds: Bounds,
     stop: &AtomicBool,
 ) -> io::Result<Run> {
+    // Behind prlimit(1) a program that is not there would look like one that failed.
+    std::fs::metadata(program)?;
     let deadline = Instant::now() + bounds.time;
     let (reader, writer) = io::pipe()?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(PRLIMIT);
     command
+        .args(limits(bounds))
+        .arg("--")
+        .arg(program)
         .args(arguments)
         .env_clear()
         .envs(environment.iter().copied())
@@ -76,7 +79,6 @@ pub(super) fn run(
     // The command holds our ends of the pipe, which would never see its end.
     drop(command);
     let leader = Pid::from_child(&child);
-    limit(leader, bounds);
     let heard = Heard::listen(reader, bounds.words_bytes);
     let by_itself = ends_by_itself(leader, deadline, stop);
     // The group goes before its leader is collected, while the number cannot be another's. A leader that has ended keeps
@@ -92,19 +94,23 @@ pub(super) fn run(
     Ok(Run { ended, words: heard.words() })
 }
 
-/// Limits a process that has begun, and with it those that it starts from now on.
-fn limit(process: Pid, bounds: Bounds) {
+/// Sets limits on itself and becomes the program, which so has them from its first instruction on. In Debian's util-linux,
+/// which is essential.
+const PRLIMIT: &str = "/usr/bin/prlimit";
+
+/// Arguments of prlimit(1). No limit is above the one that this process has itself, which only root could raise.
+fn limits(bounds: Bounds) -> [String; 4] {
     let limits = [
-        (Resource::As, bounds.memory_bytes),
-        (Resource::Fsize, bounds.file_bytes),
+        ("as", Resource::As, bounds.memory_bytes),
+        ("fsize", Resource::Fsize, bounds.file_bytes),
         // The time limit is ours to enforce; this one ends what we do not live to see the end of.
-        (Resource::Cpu, bounds.time.as_secs() + 1),
-        (Resource::Core, 0),
+        ("cpu", Resource::Cpu, bounds.time.as_secs() + 1),
+        ("core", Resource::Core, 0),
     ];
-    for (resource, most) in limits {
-        // Fails only for a process that has ended, and for a limit above the one that this process has itself.
-        let _ = prlimit(Some(process), resource, Rlimit { current: Some(most), maximum: Some(most) });
-    }
+    limits.map(|(name, resource, most)| {
+        let own = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+        format!("--{name}={}", most.min(own))
+    })
 }
 
 /// Kills what may be left of a child, and collects it.
