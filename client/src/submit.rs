@@ -66,7 +66,7 @@ pub enum SubmitError {
     #[error("{} has no files", .0.display())]
     Empty(PathBuf),
     /// No manifest, or several, at the top of the folder.
-    #[error("{found} files end in .plugin at the top of {}: say which is the manifest", folder.display())]
+    #[error("{found} files end in .plugin at the top of {}: name the manifest (--manifest)", folder.display())]
     WhichManifest {
         /// The folder.
         folder: PathBuf,
@@ -99,7 +99,7 @@ pub enum SubmitError {
         source: io::Error,
     },
     /// The key is none of the owner's.
-    #[error("{name} belongs to other keys than {key}")]
+    #[error("{name} belongs to other keys than {key}: sign with its owner's")]
     NotOwner {
         /// The name.
         name: PluginName,

@@ -127,7 +127,7 @@ pub enum TermFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemoryRefusal {
     /// It was of now once.
-    #[error("the evidence is under {size} epochs, {seen} were seen before: it is not of now")]
+    #[error("the evidence is under {size} epochs, {seen} were seen before: it is not of now; fetch it anew")]
     Older {
         /// Size seen.
         seen: TreeSize,

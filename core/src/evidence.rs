@@ -54,7 +54,7 @@ pub enum TrustError {
     OwnWitness(String),
     /// A quorum that nobody has to meet.
     #[error(
-        "the trust policy's quorum is none: nothing would show a split view, or an old one; this needs an explicit flag"
+        "the trust policy's quorum is none: nothing would show a split view, or an old one; this needs `allow_quorum_none`"
     )]
     QuorumNone,
     /// A quorum that two sets of witnesses with nobody in common can both meet.

@@ -70,8 +70,9 @@ impl PublicIdentity {
     pub fn load(data_dir: &Path) -> anyhow::Result<Self> {
         let read = |file: &str| -> anyhow::Result<VerifierKey> {
             let path = data_dir.join(file);
-            let text = std::fs::read_to_string(&path)
-                .with_context(|| format!("read {} (was `pds-log-server init` run?)", path.display()))?;
+            let text = std::fs::read_to_string(&path).with_context(|| {
+                format!("read {}, which `pds-log-server init` makes in the data folder", path.display())
+            })?;
             text.trim_end().parse().with_context(|| format!("{}", path.display()))
         };
         Ok(Self { log: read(LOG_VKEY_FILE)?, str: read(STR_VKEY_FILE)? })

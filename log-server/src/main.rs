@@ -37,7 +37,11 @@ Examples:
   pds-log-server --config log-server.toml --check-config
   pds-log-server fsck data                         reread and rehash all that a stopped one stores
 
-Exit codes: 0 done, 1 failed, refused to start or fsck has findings, 2 usage, 3 fsck could not read the database.";
+Exit codes:
+  0  done
+  1  failed, refused to start, or fsck has findings
+  2  wrong usage
+  3  fsck could not read the database";
 
 #[derive(Args)]
 struct Run {
@@ -99,7 +103,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("pds-log-server: {error:#}");
+            let text = format!("{error:#}");
+            // A TOML error ends in an empty line.
+            eprintln!("pds-log-server: {}", text.trim_end());
             ExitCode::FAILURE
         }
     }
@@ -112,7 +118,7 @@ fn init(file: &std::path::Path, json: bool) -> anyhow::Result<()> {
     } else {
         println!("log key  {}\nSTR key  {}", public.log, public.str);
         println!(
-            "Give both to those who are to trust this validator. Keep the key files; back up the guard never."
+            "Give both to those who are to trust this validator. Keep copies of the key files, and never of the guard."
         );
     }
     Ok(())

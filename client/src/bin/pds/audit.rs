@@ -16,8 +16,8 @@ use crate::progress::bar;
   pds audit --trust trust.toml --validator PV1
   pds audit --trust trust.toml --validator PV1 --from-scratch
 
-Recomputes the log's root and every prefix root from what the validator serves, follows every record, and fetches all that
-records point at. The next audit goes on where this one ended well. Exit code 1 if anything does not hold.")]
+Recomputes the log's root and every prefix root from what the validator serves, follows every record, and \
+fetches all that records point at. The next audit goes on where this one ended well. Exit code 1 if anything does not hold.")]
 pub struct Args {
     /// Trust file
     #[arg(long, value_name = "FILE")]
@@ -59,7 +59,8 @@ fn outcome(report: &Report) -> Outcome {
         "holds": violations.is_empty(),
         "violations": found,
     });
-    let mut text = format!("{origin}: epochs {from} to {size}, {names} names, root {root}\n");
+    let mut text =
+        format!("{origin}: {size} epochs, read from epoch {from} on; {names} names, root {root}\n");
     text += &format!(
         "  read {} epochs, {} tiles, {} changes, {} records, {} policies, {} owner records,\n",
         counts.epochs, counts.tiles, counts.changes, counts.records, counts.policies, counts.owners

@@ -20,12 +20,12 @@ use crate::show;
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   pds fetch be.mpiraux.datagram --trust trust.toml
-  pds fetch be.mpiraux.datagram --trust trust.toml --formula 'PV1 & (PV2 | PV3[termination])' --out datagram.pds
+  pds fetch be.mpiraux.datagram --trust trust.toml --formula 'PV1 & (PV2 | PV3[structure])'
   pds fetch be.mpiraux.datagram --trust trust.toml --validator PV1 --epoch 12 --format tlog-proof
 
-Writes NAME.pds if the formula is satisfied; otherwise what there is of evidence, as NAME.evidence (with several validators
-NAME.NICK.evidence), and exits with 1. With --format evidence or tlog-proof, or --epoch, verified evidence is all that is
-asked for: exit code 0 whatever it says.")]
+Writes NAME.pds if the formula is satisfied; otherwise what there is of evidence, as NAME.evidence (with \
+several validators NAME.NICK.evidence), and exits with 1. With --format evidence or tlog-proof, or --epoch, verified \
+evidence is all that is asked for and written: exit code 0 whatever it says.")]
 pub struct Args {
     /// The plugin's name
     name: PluginName,
@@ -38,10 +38,10 @@ pub struct Args {
     /// The only validator to ask
     #[arg(long, value_name = "NICK")]
     validator: Option<String>,
-    /// How it was in this epoch, instead of now
+    /// How it was in this epoch, instead of now: evidence, never a package
     #[arg(long, value_name = "E")]
     epoch: Option<EpochNumber>,
-    /// What to write
+    /// The file to write
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// What to fetch
@@ -148,7 +148,10 @@ impl Run {
         let gravest = || bad.iter().position(FetchError::is_verdict).unwrap_or(0);
         match caught.or_else(|| (good.is_empty() && !bad.is_empty()).then(gravest)) {
             Some(at) => {
-                eprint!("{}", self.text);
+                // Of one source, the error says it all.
+                if self.sources.len() > 1 {
+                    eprint!("{}", self.text);
+                }
                 Err(bad.swap_remove(at).into())
             }
             None => Ok(good),

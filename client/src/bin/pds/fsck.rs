@@ -13,9 +13,10 @@ const SERVER: &str = "pds-log-server";
 
 #[derive(ClapArgs)]
 #[command(after_help = "Example:
-  pds fsck /var/lib/pds/pv1
+  pds fsck /var/lib/pds/data
 
-Runs `pds-log-server fsck DATA_DIR`, found beside this program or in PATH, and passes its exit code on.")]
+Runs `pds-log-server fsck DATA_DIR`, found beside this program or in PATH, and passes its exit code \
+on.")]
 pub struct Args {
     /// The validator's data folder
     #[arg(value_name = "DATA_DIR")]

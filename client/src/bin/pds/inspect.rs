@@ -14,8 +14,8 @@ use crate::outcome::{Failure, Outcome};
   pds inspect datagram.pds
   curl -s http://127.0.0.1:7400/epochs/latest > str && pds inspect str
 
-Any file of the system: packages, evidence, tlog-proofs, STRs, receipts, checkpoints, policies, keys (never the secret).
-NOTHING IS VERIFIED: see `pds verify`.")]
+Any file of the system: packages, evidence, tlog-proofs, STRs, receipts, checkpoints, policies, keys (never \
+the secret). NOTHING IS VERIFIED: see `pds verify`.")]
 pub struct Args {
     /// What to show
     file: PathBuf,

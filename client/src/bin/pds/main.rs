@@ -25,11 +25,11 @@ Exit codes:
   0  done; what was checked holds
   1  verified, and it does not hold; or the server refuses
   2  wrong usage: an argument or a file given is not what it should be
-  3  could not tell: network or files failed";
+  3  could not tell: the network failed, or a file cannot be read or written";
 
 /// Submit protocol plugins to validators, fetch them with proof, and check proofs and logs.
 #[derive(Parser)]
-#[command(version, after_help = EXIT_CODES)]
+#[command(name = "pds", version, after_help = EXIT_CODES)]
 struct Cli {
     /// Print one JSON object on standard output
     #[arg(long, global = true)]

@@ -78,7 +78,8 @@ pub fn causes(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        let text = error.to_string();
+        // A TOML error ends in an empty line.
+        let text = error.to_string().trim_end().to_owned();
         // A transparent error, or one that quotes its source, says nothing new.
         if texts.last().is_none_or(|last| !last.contains(&text)) {
             texts.push(text);

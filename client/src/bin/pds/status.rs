@@ -15,7 +15,8 @@ use crate::show;
   pds status 5df6e0e2... --server http://127.0.0.1:7400
   pds status 5df6e0e2... --trust trust.toml --validator PV1
 
-Exit code 1 if the submission failed. What the server says of its queue is its word alone; `pds fetch` brings proof.")]
+Exit code 1 if the submission failed. What the server says of its queue is its word alone; `pds fetch` brings \
+proof.")]
 pub struct Args {
     /// SHA-256 of the submission, as `pds submit` printed it
     #[arg(value_name = "SHA256")]
@@ -47,7 +48,12 @@ pub async fn report(server: &Server, status: SubmissionStatus) -> Result<Outcome
         field("receipt_verified", false.into());
     }
     if let Some(epoch) = status.epoch {
-        text += &format!("  in epoch {epoch}\n");
+        let decision = match status.outcome {
+            Some(Decision::Validated) => ", as validated",
+            Some(Decision::Failed) => ", as failed",
+            None => "",
+        };
+        text += &format!("  in epoch {epoch}{decision}\n");
     }
     if let Some(digest) = &status.cause {
         let cause: FailureCause = server.api.cause(digest).await?;

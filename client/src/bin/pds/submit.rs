@@ -21,7 +21,7 @@ use crate::status;
 #[derive(ClapArgs)]
 #[command(after_help = "Examples:
   pds submit ./datagram --server http://127.0.0.1:7400 --key developer.key
-  pds submit ./datagram --trust trust.toml --validator PV1 --key developer.key --wait --receipt datagram.receipt
+  pds submit ./datagram --trust trust.toml --validator PV1 --key developer.key --wait
 
 The first submission of a name makes its key the name's owner. With --wait, exit code 1 if the plugin failed.")]
 pub struct Args {
@@ -89,7 +89,11 @@ pub async fn run(args: Args) -> Result<Outcome, Failure> {
         status = submit::wait(&server.api, &prepared.digest, most, show).await?;
         spinner.finish_and_clear();
         if status.progress != Progress::Published {
-            let undecided = anyhow!("{} is not published after {} s", status.submission, args.timeout_s);
+            let undecided = anyhow!(
+                "{} is accepted, and not published after {} s: ask later with `pds status`",
+                status.submission,
+                args.timeout_s
+            );
             return Err(Failure::unknown(undecided));
         }
     }

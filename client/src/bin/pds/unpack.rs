@@ -31,8 +31,13 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<Outcome, Failure> {
+    if args.out.symlink_metadata().is_ok() {
+        return Err(Failure::usage(anyhow!("{} is there already: give a new folder", args.out.display())));
+    }
     let bytes = read_file(&args.file, PluginPackage::MAX_BYTES)?;
-    let package = PluginPackage::from_bytes(&bytes).map_err(Failure::refused)?;
+    let package = PluginPackage::from_bytes(&bytes)
+        .with_context(|| format!("{} is no package", args.file.display()))
+        .map_err(Failure::refused)?;
     let manifest = Manifest::parse(&package.manifest).map_err(Failure::refused)?;
     let mut outcome = args.how.package(&manifest.name, &package)?;
     if outcome.code != 0 {

@@ -20,8 +20,8 @@ use crate::show;
   pds verify datagram.pds --trust trust.toml --formula 'PV1 & PV2'
   pds verify be.mpiraux.datagram.evidence --trust trust.toml --name be.mpiraux.datagram
 
-No network. FILE is a package, evidence, or a tlog-proof. A package is held against the formula: exit code 1 if it is not
-satisfied. Evidence alone is checked for what it proves: exit code 1 if it proves nothing.")]
+No network. FILE is a package, evidence, or a tlog-proof. A package is held against the formula: exit code 1 \
+if it is not satisfied. Evidence alone is checked for what it proves: exit code 1 if it proves nothing.")]
 pub struct Args {
     /// What to verify
     file: PathBuf,
