@@ -284,7 +284,7 @@ fn local_call_is_refused() {
     let local = |target: &str| StructureError::LocalCall { index: 0, target: target.into() };
     // As clang writes it: relative to the call, without a relocation.
     let code = [insn(0x85, 0, 1, 0, 1), EXIT, set(0, 0), EXIT];
-    assert_eq!(refusal(&code), local("-"));
+    assert_eq!(refusal(&code), local("unnamed"));
     // By a relocation to a function of the object, or to the code section itself.
     for (name, info) in [("other", FUNCTION), ("", 0x03)] {
         let mut elf = Elf::new(&[CALL, EXIT, set(0, 0), EXIT]);

@@ -137,7 +137,7 @@ fn resolve_call(
     let Some(relocation) = relocation else {
         return Err(match slot.src {
             0 => StructureError::NumberedCall { index, number: slot.imm },
-            _ => StructureError::LocalCall { index, target: "-".to_owned() },
+            _ => StructureError::LocalCall { index, target: "unnamed".to_owned() },
         });
     };
     if relocation.kind != R_BPF_64_32 {

@@ -168,7 +168,7 @@ pub enum StructureError {
     LocalCall {
         /// The call.
         index: usize,
-        /// The function, or `-` when only its place is known.
+        /// The function, or `unnamed` when only its place is known.
         target: String,
     },
     /// A call of a helper by number: which one that is depends on who loads it.
