@@ -147,7 +147,7 @@ impl From<SubmitError> for Failure {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Api(error) => error.into(),
-            SubmitError::Record { .. } => Self::refused(error),
+            SubmitError::Record { .. } | SubmitError::UnverifiedOwner(_) => Self::refused(error),
             SubmitError::Bytecode { .. } => Self::unknown(error),
             _ => Self::usage(error),
         }
