@@ -13,7 +13,7 @@ use pds_schemas::{Artefact, EpochNumber, Evidence, PluginName};
 use serde_json::{Map, Value, json};
 
 use crate::options::{StateArgs, now, sources, write_file};
-use crate::outcome::{Failure, Outcome, causes};
+use crate::outcome::{Failure, Outcome, causes, plain};
 use crate::progress::bar;
 use crate::show;
 
@@ -148,7 +148,7 @@ impl Run {
         let gravest = || bad.iter().position(FetchError::is_verdict).unwrap_or(0);
         match caught.or_else(|| (good.is_empty() && !bad.is_empty()).then(gravest)) {
             Some(at) => {
-                eprint!("{}", self.text);
+                eprint!("{}", plain(&self.text));
                 Err(bad.swap_remove(at).into())
             }
             None => Ok(good),
