@@ -130,8 +130,9 @@ pub async fn evidence(
     }
     let log_key = &known.trusted.policy().logs()[0].key;
     let checkpoint = SignedCheckpoint::open(evidence.checkpoint.as_bytes(), log_key)?;
-    let growth = growth::check(api, memory, &known.trusted, &checkpoint).await?;
-    memory.remember(&known.trusted, &checkpoint)?;
+    let grown = growth::check(api, memory, &known.trusted, &checkpoint).await?;
+    let growth = grown.growth;
+    growth::remember(api, memory, &known.trusted, &checkpoint, grown).await?;
     Ok(Fetched { nickname: known.nickname.clone(), evidence, verified, steps, growth })
 }
 
