@@ -83,7 +83,8 @@ impl FetchError {
     /// Whether the validator answered, and what it answered does not hold; otherwise nothing can be told.
     pub fn is_verdict(&self) -> bool {
         match self {
-            Self::Api(e) | Self::Growth(GrowthError::Api(e)) => e.is_nonsense(),
+            Self::Api(e) => e.is_nonsense() || e.is_not_found(),
+            Self::Growth(GrowthError::Api(e)) => e.is_nonsense(),
             Self::State(e) | Self::Growth(GrowthError::State(e)) => matches!(e, StateError::Conflict { .. }),
             _ => true,
         }
@@ -130,8 +131,9 @@ pub async fn evidence(
     }
     let log_key = &known.trusted.policy().logs()[0].key;
     let checkpoint = SignedCheckpoint::open(evidence.checkpoint.as_bytes(), log_key)?;
-    let growth = growth::check(api, memory, &known.trusted, &checkpoint).await?;
-    memory.remember(&known.trusted, &checkpoint)?;
+    let grown = growth::check(api, memory, &known.trusted, &checkpoint).await?;
+    let growth = grown.growth;
+    growth::remember(api, memory, &known.trusted, &checkpoint, grown).await?;
     Ok(Fetched { nickname: known.nickname.clone(), evidence, verified, steps, growth })
 }
 

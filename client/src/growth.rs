@@ -77,9 +77,17 @@ pub enum GrowthError {
     State(#[from] StateError),
 }
 
+/// How a log grew, and from which checkpoint that was proved.
+#[derive(Clone, Debug)]
+pub struct Grown {
+    /// How it grew.
+    pub growth: Growth,
+    held: Option<SignedCheckpoint>,
+}
+
 /// Checks that the log of `offered`, whose signatures were verified, grew from the remembered head.
 ///
-/// Remembers nothing: the caller does, once all else that came with the checkpoint is verified.
+/// Remembers nothing: the caller does, with [`remember`], once all else that came with the checkpoint is verified.
 ///
 /// # Errors
 /// [`GrowthError`].
@@ -88,24 +96,61 @@ pub async fn check(
     memory: &Memory,
     validator: &TrustedValidator,
     offered: &SignedCheckpoint,
-) -> Result<Growth, GrowthError> {
-    let Some(held) = memory.recall(validator)? else { return Ok(Growth::FirstSeen) };
-    let (old, new) = (held.checkpoint(), offered.checkpoint());
+) -> Result<Grown, GrowthError> {
+    let Some(held) = memory.recall(validator)? else {
+        return Ok(Grown { growth: Growth::FirstSeen, held: None });
+    };
+    let (from, to) = (held.checkpoint().size, offered.checkpoint().size);
+    if from > to {
+        return Err(GrowthError::Shrank { from, to, kept: memory.keep_conflict(&held, offered)? });
+    }
+    prove(api, memory, &held, offered).await?;
+    let growth = if from == to { Growth::Same } else { Growth::Grew { from } };
+    Ok(Grown { growth, held: Some(held) })
+}
+
+/// Remembers `offered`, from which all that came with it was verified, and of which `grown` was found.
+///
+/// Somebody else using the memory may have moved it on meanwhile: then the log must be one with that head too, so that
+/// no two views of a log pass one beside the other.
+///
+/// # Errors
+/// [`GrowthError`].
+pub async fn remember(
+    api: &ValidatorApi,
+    memory: &Memory,
+    validator: &TrustedValidator,
+    offered: &SignedCheckpoint,
+    grown: Grown,
+) -> Result<(), GrowthError> {
+    let mut proved = grown.held;
+    while let Some(held) = memory.remember(validator, offered, proved.as_ref())? {
+        prove(api, memory, &held, offered).await?;
+        proved = Some(held);
+    }
+    Ok(())
+}
+
+/// Proves that the smaller of two checkpoints is one of the larger's history.
+async fn prove(
+    api: &ValidatorApi,
+    memory: &Memory,
+    held: &SignedCheckpoint,
+    offered: &SignedCheckpoint,
+) -> Result<(), GrowthError> {
+    let (a, b) = (held.checkpoint(), offered.checkpoint());
+    let (old, new) = if a.size <= b.size { (a, b) } else { (b, a) };
     let (from, to) = (old.size, new.size);
     let needs_proof = from < to && from.0 > 0;
     let hashes = if needs_proof { api.consistency(from, to).await?.hashes } else { Vec::new() };
     match verify_consistency(from, &old.root, to, &new.root, &hashes) {
-        Ok(()) if from == to => Ok(Growth::Same),
         // Every log begins with the empty one.
-        Ok(()) | Err(ConsistencyError::FromEmpty) => Ok(Growth::Grew { from }),
+        Ok(()) | Err(ConsistencyError::FromEmpty) => Ok(()),
         Err(ConsistencyError::TwoRoots { size }) => {
-            Err(GrowthError::TwoRoots { size, kept: memory.keep_conflict(&held, offered)? })
-        }
-        Err(ConsistencyError::Shrank { .. }) => {
-            Err(GrowthError::Shrank { from, to, kept: memory.keep_conflict(&held, offered)? })
+            Err(GrowthError::TwoRoots { size, kept: memory.keep_conflict(held, offered)? })
         }
         Err(cause) => {
-            Err(GrowthError::NotProved { from, to, cause, kept: memory.keep_conflict(&held, offered)? })
+            Err(GrowthError::NotProved { from, to, cause, kept: memory.keep_conflict(held, offered)? })
         }
     }
 }

@@ -89,7 +89,11 @@ impl Memory {
         checkpoint.map(Some).map_err(|source| StateError::Foreign { path, source })
     }
 
-    /// Remembers a checkpoint, if it is larger than the remembered one. All it covers was verified.
+    /// Remembers a checkpoint, if it is larger than the remembered one. All it covers was verified, and that its log is
+    /// one with that of `proved`, the checkpoint remembered when that was looked at.
+    ///
+    /// Changes nothing, and gives what is remembered, when somebody else using this folder has moved on from `proved`:
+    /// nothing was proved about that one.
     ///
     /// # Errors
     /// [`StateError`].
@@ -97,7 +101,8 @@ impl Memory {
         &self,
         validator: &TrustedValidator,
         checkpoint: &SignedCheckpoint,
-    ) -> Result<(), StateError> {
+        proved: Option<&SignedCheckpoint>,
+    ) -> Result<Option<SignedCheckpoint>, StateError> {
         let _lock = self.lock()?;
         let new = checkpoint.checkpoint();
         if let Some(held) = self.recall(validator)? {
@@ -106,12 +111,16 @@ impl Memory {
                 let kept = self.keep_conflict(&held, checkpoint)?;
                 return Err(StateError::Conflict { size: old.size, kept });
             }
+            if old.size != new.size && proved.map(SignedCheckpoint::checkpoint) != Some(old) {
+                return Ok(Some(held));
+            }
             if old.size >= new.size {
-                return Ok(());
+                return Ok(None);
             }
         }
         let path = self.file(validator.origin(), "checkpoint");
-        self.store(&path, checkpoint.to_string().as_bytes())
+        self.store(&path, checkpoint.to_string().as_bytes())?;
+        Ok(None)
     }
 
     /// Keeps two checkpoints that contradict each other, byte for byte; gives the folder they are in.

@@ -10,6 +10,7 @@ use pds_core::cose::SigningKey;
 use pds_core::cose::{self, CoseError};
 use pds_core::evidence::TrustedValidator;
 use pds_core::hash::sha256;
+use pds_core::secret_key;
 use pds_plugin::archive::{self, ArchiveLimits, FolderError, PathDoesNotFit};
 use pds_plugin::manifest::{Manifest, ManifestError};
 use pds_plugin::source::{SourceTree, source_digest};
@@ -90,6 +91,15 @@ pub enum SubmitError {
     /// Too much to send.
     #[error("the packed source has {0} bytes, the limit is {limit}", limit = limits::ARCHIVE_BYTES)]
     TooLarge(usize),
+    /// A secret key among the files: what is submitted is published.
+    #[error("{0} has a secret key in it, and all of the folder would be sent: move it out of the folder")]
+    SecretKey(String),
+    /// A server that nobody vouches for says that the name belongs to more than the key that would sign.
+    #[error(
+        "{0} has an owner record with more in it than this key, says a server that was not verified; to sign it takes \
+         --trust and --validator"
+    )]
+    UnverifiedOwner(PluginName),
     /// An object of the manifest cannot be read.
     #[error("read the bytecode {}", path.display())]
     Bytecode {
@@ -178,6 +188,9 @@ pub fn prepare(
     if !owner.keys.contains(&public) {
         return Err(SubmitError::NotOwner { name: plugin.manifest.name.clone(), key: public });
     }
+    if let Some((path, _)) = plugin.tree.files().find(|(_, bytes)| has_secret_key(bytes, key)) {
+        return Err(SubmitError::SecretKey(path.to_owned()));
+    }
     let archive = archive::pack(&plugin.tree)?;
     if archive.len() > limits::ARCHIVE_BYTES {
         return Err(SubmitError::TooLarge(archive.len()));
@@ -195,9 +208,40 @@ pub fn prepare(
     Ok(Prepared { submission, digest, upload: Upload { signed, archive } })
 }
 
+/// Whether a file is a secret key file, or has `key` somewhere in it.
+fn has_secret_key(bytes: &[u8], key: &SigningKey) -> bool {
+    let ours = secret_key::to_text(key);
+    let seed = ours.lines().nth(1).expect("a key file's second line is the seed").as_bytes();
+    let is_key_file = || std::str::from_utf8(bytes).is_ok_and(|text| secret_key::from_text(text).is_ok());
+    bytes.windows(seed.len()).any(|window| window == seed) || is_key_file()
+}
+
+/// The owner record to sign when nothing of what the server said was verified: none but that of `key` alone.
+///
+/// A signed submission is worth as much with every other validator. One under a record that a stranger made up, with
+/// keys of the stranger's beside `key`, would make them owners wherever the name is still free.
+///
+/// # Errors
+/// [`SubmitError::NotOwner`] and [`SubmitError::UnverifiedOwner`].
+pub fn unverified_owner(
+    claimed: Option<OwnerRecord>,
+    name: &PluginName,
+    key: &PublicKey,
+) -> Result<OwnerRecord, SubmitError> {
+    let first = OwnerRecord::first(name.clone(), *key);
+    match claimed {
+        Some(claimed) if !claimed.keys.contains(key) => {
+            Err(SubmitError::NotOwner { name: name.clone(), key: *key })
+        }
+        Some(claimed) if claimed != first => Err(SubmitError::UnverifiedOwner(name.clone())),
+        _ => Ok(first),
+    }
+}
+
 /// Where `name` stands with a validator, by a record of it that was verified, or that is at least its own word.
 ///
-/// The owner record is fetched and rehashed. A record that is a lie costs a refused submission and no more.
+/// The owner record is fetched and rehashed. Before one is signed that comes of an unverified record, it goes through
+/// [`unverified_owner`].
 ///
 /// # Errors
 /// [`SubmitError`].
@@ -297,5 +341,51 @@ pub async fn wait(
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name() -> PluginName {
+        PluginName::new("org.example.pacing").unwrap()
+    }
+
+    #[test]
+    fn submission_is_refused_when_it_would_publish_a_secret_key() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let text = "org.example.pacing\nheader_parsed pre a.o\n";
+        let prepare = |notes: &str| {
+            let mut tree = SourceTree::default();
+            tree.insert("p.plugin", text.into()).unwrap();
+            tree.insert("notes", notes.into()).unwrap();
+            let source = source_digest(&tree).unwrap();
+            let manifest = Manifest::parse(text.as_bytes()).unwrap();
+            let plugin = Plugin { tree, source, manifest_path: "p.plugin".to_owned(), manifest };
+            let owner = OwnerRecord::first(name(), cose::public_key(&key));
+            prepare(&plugin, None, Release(1), owner, &key)
+        };
+        assert!(prepare("pds-secret-key-v1 is the first line of a key file\n").is_ok());
+        let ours = secret_key::to_text(&key);
+        let another = secret_key::to_text(&SigningKey::from_bytes(&[8; 32]));
+        for notes in [ours.clone(), format!("# key\r\n{ours}"), another] {
+            assert!(matches!(prepare(&notes), Err(SubmitError::SecretKey(path)) if path == "notes"));
+        }
+    }
+
+    #[test]
+    fn unverified_owner_record_is_signed_only_when_it_is_the_keys_alone() {
+        let (key, other) = (PublicKey([1; 32]), PublicKey([2; 32]));
+        let first = OwnerRecord::first(name(), key);
+        let owner = |claimed| unverified_owner(claimed, &name(), &key);
+        assert_eq!(owner(None).unwrap(), first);
+        assert_eq!(owner(Some(first.clone())).unwrap(), first);
+        let shared = OwnerRecord { keys: vec![key, other], ..first.clone() };
+        assert!(matches!(owner(Some(shared)), Err(SubmitError::UnverifiedOwner(_))));
+        let recovered = OwnerRecord { recovery: vec![other], ..first };
+        assert!(matches!(owner(Some(recovered)), Err(SubmitError::UnverifiedOwner(_))));
+        let theirs = OwnerRecord::first(name(), other);
+        assert!(matches!(owner(Some(theirs)), Err(SubmitError::NotOwner { .. })));
     }
 }

@@ -18,7 +18,7 @@ use pds_core::expression::Expression;
 use pds_core::formula::{self, Formula, Term};
 use pds_core::note::VkeyError;
 use pds_core::tlog_policy::{MAX_POLICY_BYTES, Policy, PolicyError};
-use pds_schemas::PosixTime;
+use pds_schemas::{PosixTime, PublicKey};
 use serde::Deserialize;
 
 use crate::http::{self, HttpError};
@@ -120,6 +120,14 @@ pub enum TrustFileError {
         /// What both are.
         origin: String,
     },
+    /// Two nicknames with a key in common: whoever has it could vouch twice.
+    #[error("validators.{first} and validators.{second} have a key in common")]
+    SameKey {
+        /// One nickname.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// A URL that cannot be used.
     #[error("validators.{nickname}.url")]
     Url {
@@ -180,13 +188,18 @@ impl TrustFile {
             return Err(TrustFileError::Empty(path.to_owned()));
         }
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut validators = BTreeMap::new();
+        let mut validators: BTreeMap<String, KnownValidator> = BTreeMap::new();
         let mut origins: BTreeMap<String, String> = BTreeMap::new();
         for (nickname, entry) in file.validators {
             let known = entry.into_known(nickname.clone(), folder)?;
             let origin = known.trusted.origin().to_owned();
             if let Some(first) = origins.insert(origin.clone(), nickname.clone()) {
                 return Err(TrustFileError::SameOrigin { first, second: nickname, origin });
+            }
+            let keys = known.own_keys();
+            let shares = |other: &&KnownValidator| other.own_keys().iter().any(|key| keys.contains(key));
+            if let Some(other) = validators.values().find(shares) {
+                return Err(TrustFileError::SameKey { first: other.nickname.clone(), second: nickname });
             }
             validators.insert(nickname, known);
         }
@@ -229,6 +242,12 @@ impl KnownValidator {
     /// Which cosignatures count at `now`.
     pub fn window(&self, now: PosixTime) -> Window {
         Window { now, max_age_s: self.max_age_s, skew_s: self.skew_s }
+    }
+
+    /// The keys of its STRs and of its log.
+    fn own_keys(&self) -> [PublicKey; 2] {
+        let log = &self.trusted.policy().logs()[0].key;
+        [self.trusted.str_key().public_key(), log.public_key()]
     }
 }
 

@@ -77,7 +77,8 @@ async fn evidence_is_held_against_what_was_seen() {
     let seen = |size: usize| {
         let note = world.checkpoints[size - 1].as_bytes();
         let checkpoint = pds_core::checkpoint::SignedCheckpoint::open(note, log_key).unwrap();
-        memory.remember(&known.trusted, &checkpoint).unwrap();
+        let held = memory.recall(&known.trusted).unwrap();
+        assert_eq!(memory.remember(&known.trusted, &checkpoint, held.as_ref()).unwrap(), None);
     };
     seen(1);
     assert_eq!(recall(1), Recalled::Same);
@@ -100,7 +101,7 @@ async fn older_evidence_does_not_pass_beside_newer() {
     let known = desk.source("PV1").known;
     let log_key = &known.trusted.policy().logs()[0].key;
     let seen = pds_core::checkpoint::SignedCheckpoint::open(newer.checkpoint.as_bytes(), log_key).unwrap();
-    memory.remember(&known.trusted, &seen).unwrap();
+    assert_eq!(memory.remember(&known.trusted, &seen, None).unwrap(), None);
 
     let formula = formula::parse("PV1").unwrap();
     let holds = |release: u64, evidence: &[&Evidence], allow_older: bool| {

@@ -110,7 +110,10 @@ async fn fetched_plugin_verifies_offline_and_unpacks() {
     let late = (real_now() + 90_000).to_string();
     run(&desk, 1, &["verify", &file, "--trust", "trust.toml", "--now", &late]);
 
-    let unpacked = run_json(&desk, 0, &["unpack", &file, "--out", "there", "--trust", "trust.toml"]);
+    let unpack = ["unpack", &file, "--out", "there", "--trust", "trust.toml"];
+    run(&desk, 1, &[&unpack[..], &["--name", BROKEN]].concat());
+    assert!(!desk.path("there").exists());
+    let unpacked = run_json(&desk, 0, &[&unpack[..], &["--name", PLUGIN]].concat());
     assert_eq!(unpacked["written"].as_array().unwrap().len(), 3);
     let (manifest, objects) = World::plugin(&name(PLUGIN), 1);
     assert_eq!(std::fs::read(desk.path("there").join(format!("{PLUGIN}.plugin"))).unwrap(), manifest);

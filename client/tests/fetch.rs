@@ -10,7 +10,7 @@ use common::raw::{self, Body};
 use common::{Desk, Fake, Lie, NOW, World, name};
 use pds_client::api::ApiError;
 use pds_client::fetch::{self, DownloadError, FetchError, Fetched};
-use pds_client::growth::{Growth, GrowthError};
+use pds_client::growth::{self, Growth, GrowthError};
 use pds_client::http::HttpError;
 use pds_core::checkpoint::SignedCheckpoint;
 use pds_core::evidence::EvidenceError;
@@ -159,6 +159,42 @@ async fn fork_that_went_on_is_caught_by_the_missing_proof() {
     assert!(matches!(error, FetchError::Growth(GrowthError::NotProved { .. })), "{error:?}");
     assert_eq!(desk.conflicts().len(), 1);
     assert_eq!(remembered(&desk).unwrap().checkpoint().size.0, 4);
+}
+
+#[tokio::test]
+async fn fork_is_caught_when_memory_moved_on_between_check_and_remember() {
+    let (fake, desk) = setup().await;
+    get(&desk, PLUGIN, None).await.unwrap();
+    let honest = fake.world.lock().unwrap().clone();
+    let (source, memory) = (desk.source("PV1"), desk.memory());
+    let trusted = &source.known.trusted;
+    let open = |world: &World| {
+        let latest = world.checkpoints.last().unwrap();
+        SignedCheckpoint::open(latest.as_bytes(), &trusted.policy().logs()[0].key).unwrap()
+    };
+    for forked in [false, true] {
+        // We are shown this head, and see it grow from what was remembered;
+        let mut ours = honest.clone();
+        ours.validate(&name(PLUGIN), 2);
+        ours.close(vec![]);
+        *fake.world.lock().unwrap() = ours.clone();
+        let grown = growth::check(&source.api, &memory, trusted, &open(&ours)).await.unwrap();
+        // another process is shown that one, and remembers it first.
+        let mut theirs = honest.clone();
+        theirs.validate(&name(PLUGIN), if forked { 3 } else { 2 });
+        let held = memory.recall(trusted).unwrap();
+        assert_eq!(memory.remember(trusted, &open(&theirs), held.as_ref()).unwrap(), None);
+        let done = growth::remember(&source.api, &memory, trusted, &open(&ours), grown).await;
+        match forked {
+            false => assert!(done.is_ok(), "{done:?}"),
+            true => assert!(matches!(done, Err(GrowthError::NotProved { .. })), "{done:?}"),
+        }
+        let expect = if forked { open(&theirs) } else { open(&ours) };
+        assert_eq!(memory.recall(trusted).unwrap().unwrap().checkpoint(), expect.checkpoint());
+        std::fs::remove_dir_all(desk.path("state")).unwrap();
+        std::fs::create_dir(desk.path("state")).unwrap();
+        memory.remember(trusted, &open(&honest), None).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -66,6 +66,16 @@ async fn trust_file_is_refused_when_one_validator_could_vouch_twice() {
 }
 
 #[tokio::test]
+async fn trust_file_is_refused_when_two_origins_have_one_key() {
+    let mut twin = World::new(1, NOW);
+    twin.origin = "pv9.example".to_owned();
+    let desk = Desk::new(&[&Fake::start(World::new(1, NOW)).await, &Fake::start(twin).await]);
+    let error = TrustFile::load(&desk.trust).unwrap_err();
+    let TrustFileError::SameKey { first, second } = &error else { panic!("{error:?}") };
+    assert_eq!((first.as_str(), second.as_str()), ("PV1", "PV2"));
+}
+
+#[tokio::test]
 async fn policy_without_witnesses_needs_a_flag() {
     let desk = desk().await;
     let policy = std::fs::read_to_string(desk.path("pv1.policy")).unwrap();

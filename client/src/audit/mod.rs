@@ -131,7 +131,7 @@ pub async fn audit(
     }
     let signed: SignedCheckpoint = evaluation.checkpoint;
     let (size, root) = (signed.checkpoint().size, signed.checkpoint().root);
-    growth::check(api, memory, trusted, &signed).await?;
+    let grown = growth::check(api, memory, trusted, &signed).await?;
 
     let position = match from_scratch {
         true => Position::default(),
@@ -166,7 +166,7 @@ pub async fn audit(
     let names = chain.names();
     reach::check(api, records, &mut counts, &mut violations).await?;
     if violations.is_empty() {
-        memory.remember(trusted, &signed)?;
+        growth::remember(api, memory, trusted, &signed, grown).await?;
         chain.into_position().store(memory, trusted.origin())?;
     }
     Ok(Report { origin: trusted.origin().to_owned(), from, size, root, names, counts, violations })

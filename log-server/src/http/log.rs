@@ -117,7 +117,8 @@ pub async fn consistency(
 
 /// An epoch that is published, or 404.
 pub(super) fn published_epoch(field: &str, text: &str, size: TreeSize) -> Result<EpochNumber, Problem> {
-    let epoch: EpochNumber = parse(field, text)?;
+    let expected = || Problem::bad_request(field, format!("{field}: the number of an epoch is expected"));
+    let epoch: EpochNumber = text.parse().map_err(|_| expected())?;
     // One epoch, one path: neither `+1` nor `01`.
     if epoch.to_string() != text {
         return Err(Problem::bad_request(field, format!("{field}: epoch {epoch} is written {epoch}")));

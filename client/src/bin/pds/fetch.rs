@@ -13,7 +13,7 @@ use pds_schemas::{Artefact, EpochNumber, Evidence, PluginName};
 use serde_json::{Map, Value, json};
 
 use crate::options::{StateArgs, now, sources, write_file};
-use crate::outcome::{Failure, Outcome, causes};
+use crate::outcome::{Failure, Outcome, causes, plain};
 use crate::progress::bar;
 use crate::show;
 
@@ -150,7 +150,7 @@ impl Run {
             Some(at) => {
                 // Of one source, the error says it all.
                 if self.sources.len() > 1 {
-                    eprint!("{}", self.text);
+                    eprint!("{}", plain(&self.text));
                 }
                 Err(bad.swap_remove(at).into())
             }

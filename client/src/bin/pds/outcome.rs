@@ -95,13 +95,41 @@ pub fn print(result: Result<Outcome, Failure>, as_json: bool) {
         Ok(Outcome { json, text, .. }) => (json, text),
         Err(failure) => {
             let causes = causes(failure.error().as_ref());
-            eprintln!("error: {}", causes.join(": "));
+            eprintln!("error: {}", plain(&causes.join(": ")));
             (json!({ "error": causes.first(), "causes": causes, "exit": failure.code() }), String::new())
         }
     };
-    let output = if as_json { format!("{json}\n") } else { text };
+    let output = if as_json { plain_json(&json) } else { plain(&text) };
     // Whoever closed the pipe does not want to know.
     let _ = std::io::stdout().lock().write_all(output.as_bytes());
+}
+
+/// Text with every character written out that would do something to a terminal instead of being shown.
+///
+/// Errors quote what servers and files say.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if acts(c) && c != '\n' => plain.extend(c.escape_unicode()),
+            c => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// A line of JSON, in which such characters stand in strings only and may be written as escapes.
+fn plain_json(json: &Value) -> String {
+    let mut plain = String::new();
+    for c in json.to_string().chars() {
+        if acts(c) { plain += &format!("\\u{:04x}", u32::from(c)) } else { plain.push(c) }
+    }
+    plain + "\n"
+}
+
+/// Whether a terminal acts on a character: control characters, and those that turn the direction of writing.
+fn acts(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl From<FetchError> for Failure {
@@ -148,7 +176,7 @@ impl From<SubmitError> for Failure {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Api(error) => error.into(),
-            SubmitError::Record { .. } => Self::refused(error),
+            SubmitError::Record { .. } | SubmitError::UnverifiedOwner(_) => Self::refused(error),
             SubmitError::Bytecode { .. } => Self::unknown(error),
             _ => Self::usage(error),
         }
@@ -185,5 +213,19 @@ impl From<HttpError> for Failure {
 impl From<ExpressionError> for Failure {
     fn from(error: ExpressionError) -> Self {
         Self::usage(anyhow::Error::from(error).context("formula"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_has_nothing_in_it_that_a_terminal_acts_on() {
+        let hostile = "a\u{1b}[2J\u{9b}31m\r\u{202e}\nb \u{2717} \u{e9}";
+        assert_eq!(plain(hostile), "a\\u{1b}[2J\\u{9b}31m\\u{d}\\u{202e}\nb \u{2717} \u{e9}");
+        let line = plain_json(&json!({ "error": hostile }));
+        assert!(!line.trim_end().contains(acts), "{line}");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["error"], hostile);
     }
 }

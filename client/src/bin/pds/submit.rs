@@ -63,7 +63,15 @@ pub async fn run(args: Args) -> Result<Outcome, Failure> {
     let name = &plugin.manifest.name;
     let Standing { next_release, owner } = standing(&server, name, &args.state).await?;
     let release = args.release.map_or(next_release, Release);
-    let owner = owner.unwrap_or_else(|| OwnerRecord::first(name.clone(), public_key(&key)));
+    let first = || OwnerRecord::first(name.clone(), public_key(&key));
+    let owner = match &server.known {
+        Some(_) => owner.unwrap_or_else(first),
+        None => submit::unverified_owner(owner, name, &public_key(&key))?,
+    };
+    if owner != first() {
+        let (keys, recovery) = (owner.keys.len(), owner.recovery.len());
+        eprintln!("signing {name}'s owner record {}: {keys} keys, {recovery} for recovery", owner.sequence);
+    }
     let prepared = submit::prepare(&plugin, objects.transpose()?, release, owner, &key)?;
     // Idempotent: whoever knows this can always ask what became of it.
     eprintln!("submitting {name} release {release} as {}", prepared.digest);

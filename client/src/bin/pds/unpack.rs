@@ -39,6 +39,9 @@ pub fn run(args: Args) -> Result<Outcome, Failure> {
         .with_context(|| format!("{} is no package", args.file.display()))
         .map_err(Failure::refused)?;
     let manifest = Manifest::parse(&package.manifest).map_err(Failure::refused)?;
+    if let Some(asked) = args.how.name.as_ref().filter(|asked| **asked != manifest.name) {
+        return Err(Failure::refused(anyhow!("the package is of {}, asked was {asked}", manifest.name)));
+    }
     let mut outcome = args.how.package(&manifest.name, &package)?;
     if outcome.code != 0 {
         return Ok(outcome);

@@ -40,7 +40,7 @@ pub struct VerifyArgs {
     formula: Option<String>,
     /// The name it must be about [default: what it says itself; proof of absence needs it]
     #[arg(long)]
-    name: Option<PluginName>,
+    pub name: Option<PluginName>,
     /// The time to judge at, in POSIX seconds [default: this machine's clock]
     #[arg(long, value_name = "POSIX")]
     now: Option<PosixTime>,
