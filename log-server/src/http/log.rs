@@ -12,7 +12,7 @@ use pds_store::StoreError;
 use serde::Deserialize;
 
 use super::Api;
-use super::respond::{Answer, BYTES, JSON, TEXT, fleeting, immutable, internal, json, parse};
+use super::respond::{Answer, BYTES, JSON, TEXT, fleeting, immutable, internal, json};
 
 /// `GET /checkpoint`.
 pub async fn checkpoint(State(api): State<Api>) -> Answer {
