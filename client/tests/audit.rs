@@ -11,8 +11,9 @@ use pds_core::checkpoint::Checkpoint;
 use pds_core::cose;
 use pds_core::epoch::EpochPlan;
 use pds_core::hash::sha256;
+use pds_core::name_record::{Decision, NameEvent};
 use pds_schemas::cose::{CoseSign1, SignedKind};
-use pds_schemas::{Artefact, Digest, EpochNumber, PosixTime, SignedTreeRoot, TreeSize};
+use pds_schemas::{Artefact, Binding, Digest, EpochNumber, PosixTime, Release, SignedTreeRoot, TreeSize};
 
 const PLUGIN: &str = "org.example.pacing";
 
@@ -239,4 +240,51 @@ async fn audit_refuses_a_damaged_position() {
     let error = run(&desk, false).await.unwrap_err();
     assert!(matches!(error, AuditError::Position(_)) && !error.is_verdict(), "{error:?}");
     assert_ne!(run(&desk, true).await.unwrap().root, Digest::ZERO);
+}
+
+#[tokio::test]
+async fn audit_reports_what_belongs_to_another_name_or_policy() {
+    let other = name("org.example.other");
+    let named = |of: &str, owner: Digest, decision: Decision| {
+        (name(of), vec![NameEvent::Decided { owner, release: Release(1), decision }])
+    };
+    let mut world = World::new(1, NOW);
+    let binding = world.validate(&other, 1);
+    let cause = world.fail(&name("org.example.broken"), 1);
+    let (mine, theirs) = (world.owner(&name(PLUGIN)), world.owner(&other));
+    let mut bound = world.clone();
+    bound.close(vec![named(PLUGIN, mine, Decision::Validated(binding))]);
+    let mut failing = world.clone();
+    failing.close(vec![named(PLUGIN, mine, Decision::Failed(cause))]);
+    let mut owned = world.clone();
+    owned.validate(&name(PLUGIN), 1);
+    owned.close(vec![named("org.example.third", theirs, Decision::Failed(cause))]);
+    for (world, whats) in [
+        (bound, &["binding"][..]),
+        (failing, &["failure cause"]),
+        (owned, &["owner record", "failure cause"]),
+    ] {
+        let report = audit_of(world, Lie::None).await;
+        let what = |violation: &&Violation| match violation {
+            Violation::OtherSubject { what, .. } => *what,
+            violation => panic!("{violation:?}"),
+        };
+        assert_eq!(found(&report).iter().map(what).collect::<Vec<_>>(), whats);
+    }
+
+    // A policy that decided and was never in force must be there too.
+    let in_force = world.policy;
+    let bytes = world.stored[&binding].clone();
+    let decided =
+        Binding { policy: Digest([5; 32]), release: Release(2), ..Binding::from_bytes(&bytes).unwrap() };
+    let decided = world.store(decided.to_bytes());
+    let release = Release(2);
+    let event = NameEvent::Decided { owner: theirs, release, decision: Decision::Validated(decided) };
+    world.close(vec![(other, vec![event])]);
+    assert_eq!(world.policy, in_force);
+    let report = audit_of(world, Lie::None).await;
+    assert!(
+        matches!(&found(&report)[..], [Violation::Withheld { what, .. }] if what.starts_with("policy 0505")),
+        "{report:?}"
+    );
 }

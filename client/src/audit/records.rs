@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use pds_core::hash::sha256;
 use pds_schemas::prefix::Change;
-use pds_schemas::{Artefact, Digest, EpochNumber, NameRecord, PluginName};
+use pds_schemas::{Artefact, Digest, EpochNumber, NameRecord, PluginName, Release};
 
 use super::chain::Changed;
 use super::{AuditError, Counts, Violation, Violations, WIDTH};
@@ -16,18 +16,19 @@ use crate::parallel;
 pub(super) struct Records {
     /// Policies in force in some epoch.
     pub policies: BTreeSet<Digest>,
-    /// Owner records, bindings and causes that some record names.
-    pub owners: BTreeSet<Digest>,
-    pub bindings: BTreeSet<Digest>,
-    pub causes: BTreeSet<Digest>,
-    /// The binding that stands, by name, for names that changed.
-    current: HashMap<PluginName, Option<Digest>>,
+    /// Owner records that some record of the name names.
+    pub owners: BTreeSet<(Digest, PluginName)>,
+    /// Bindings and causes likewise, with the highest release when one was first named.
+    pub bindings: BTreeMap<(Digest, PluginName), Release>,
+    pub causes: BTreeMap<(Digest, PluginName), Release>,
+    /// The record that stands, for names that changed.
+    current: HashMap<PluginName, NameRecord>,
 }
 
 impl Records {
     /// The bindings that stand at the end.
     pub fn current(&self) -> BTreeSet<Digest> {
-        self.current.values().filter_map(|binding| *binding).collect()
+        self.current.values().filter_map(|record| record.binding).collect()
     }
 
     /// Fetches and checks the record of every change; the changes are in the order of epochs.
@@ -44,8 +45,11 @@ impl Records {
         }
         let fetched = parallel::map(by_name, WIDTH, |(name, changes)| {
             let api = api.clone();
+            // The first change is held against the record before it, which an earlier audit may have read.
+            let is_known = self.current.contains_key(&name);
+            let before = changes.first().and_then(|first| first.change.old).filter(|_| !is_known);
             async move {
-                let records = history(&api, &name, &changes).await;
+                let records = history(&api, &name, &changes, before).await;
                 (name, changes, records)
             }
         })
@@ -58,21 +62,34 @@ impl Records {
                     violations.push(Violation::NoRecord { epoch, name: name.clone(), record: change.new });
                     continue;
                 };
-                if let Err(rule) = check_record(record, epoch, &change) {
+                let before = self.current.get(&name).or_else(|| records.get(&change.old?));
+                if let (Some(old), None) = (change.old, before) {
+                    violations.push(Violation::NoRecord { epoch, name: name.clone(), record: old });
+                }
+                if let Err(rule) = check_record(record, before, epoch, &change) {
                     violations.push(Violation::Record { epoch, name: name.clone(), rule });
                 }
                 counts.records += 1;
-                self.owners.insert(record.owner);
-                self.bindings.extend(record.binding);
-                self.causes.extend(record.cause);
-                self.current.insert(name.clone(), record.binding);
+                self.owners.insert((record.owner, name.clone()));
+                let release = record.highest_release;
+                for (named, all) in [(record.binding, &mut self.bindings), (record.cause, &mut self.causes)] {
+                    if let Some(digest) = named {
+                        all.entry((digest, name.clone())).or_insert(release);
+                    }
+                }
+                self.current.insert(name.clone(), record.clone());
             }
         }
         Ok(())
     }
 }
 
-fn check_record(record: &NameRecord, epoch: EpochNumber, change: &Change) -> Result<(), &'static str> {
+fn check_record(
+    record: &NameRecord,
+    before: Option<&NameRecord>,
+    epoch: EpochNumber,
+    change: &Change,
+) -> Result<(), &'static str> {
     if record.name != change.name {
         return Err("it is about another name");
     }
@@ -82,16 +99,21 @@ fn check_record(record: &NameRecord, epoch: EpochNumber, change: &Change) -> Res
     if record.previous != change.old {
         return Err("it follows another record than the one before it in the tree");
     }
+    if before.is_some_and(|before| before.highest_release > record.highest_release) {
+        return Err("its highest release is below that of the record before it");
+    }
     Ok(())
 }
 
-/// The records of `changes`, by digest, as far as the history has them.
+/// The records of `changes`, by digest, and the one `before` them, as far as the history has them.
 async fn history(
     api: &ValidatorApi,
     name: &PluginName,
     changes: &[Changed],
+    before: Option<Digest>,
 ) -> Result<HashMap<Digest, NameRecord>, ApiError> {
     let mut wanted: BTreeSet<Digest> = changes.iter().map(|changed| changed.change.new).collect();
+    wanted.extend(before);
     let mut from = changes.last().map(|changed| changed.change.new);
     let earliest = changes.first().map_or(EpochNumber(0), |changed| changed.epoch);
     let mut last = None;
@@ -107,7 +129,8 @@ async fn history(
             }
             let Ok(record) = NameRecord::from_bytes(&bytes) else { return Ok(found) };
             // Epochs fall from link to link, so that a made-up history ends too.
-            if record.changed < earliest || last.is_some_and(|last| record.changed >= last) {
+            let is_too_early = record.changed < earliest && before != Some(digest);
+            if is_too_early || last.is_some_and(|last| record.changed >= last) {
                 return Ok(found);
             }
             last = Some(record.changed);
@@ -125,7 +148,7 @@ async fn history(
 #[cfg(test)]
 mod tests {
     use pds_core::prefix::key_of;
-    use pds_schemas::{Release, State};
+    use pds_schemas::State;
 
     use super::*;
 
@@ -144,10 +167,15 @@ mod tests {
             changed: EpochNumber(3),
             previous: old,
         };
-        let check = |record: &NameRecord| check_record(record, EpochNumber(3), &change);
+        let check = |record: &NameRecord| check_record(record, None, EpochNumber(3), &change);
         assert_eq!(check(&good), Ok(()));
         assert!(check(&NameRecord { name: name("a.c"), ..good.clone() }).is_err());
         assert!(check(&NameRecord { changed: EpochNumber(2), ..good.clone() }).is_err());
-        assert!(check(&NameRecord { previous: None, ..good }).is_err());
+        assert!(check(&NameRecord { previous: None, ..good.clone() }).is_err());
+        let after = |release| {
+            let before = NameRecord { highest_release: Release(release), ..good.clone() };
+            check_record(&good, Some(&before), EpochNumber(3), &change)
+        };
+        assert!(after(1).is_ok() && after(2).is_err());
     }
 }

@@ -127,6 +127,18 @@ pub enum Violation {
         /// The rule it breaks.
         rule: &'static str,
     },
+    /// Something that a record of a name points at, and that is not about that name's release.
+    #[error("{what} {digest}, which a record of {name} names, is about {found}")]
+    OtherSubject {
+        /// What it is.
+        what: &'static str,
+        /// SHA-256 of it.
+        digest: Digest,
+        /// The record's name.
+        name: PluginName,
+        /// Name, and release if there is one, that it is about.
+        found: String,
+    },
     /// A tile that the entries do not give.
     #[error("{0} is not what the entries give")]
     Tile(TileAddress),
