@@ -9,7 +9,7 @@
 //! policy = "pv1.policy"
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use pds_core::cosignature::Window;
@@ -162,6 +162,9 @@ pub enum TrustFileError {
         /// What is wrong.
         source: TrustError,
     },
+    /// A formula that counts one validator twice.
+    #[error("the formula counts {0} twice beside itself; properties of one validator are written {0}[a, b]")]
+    CountedTwice(String),
     /// A nickname that is asked for and not there.
     #[error("{} has no validator called {nickname}; it has {known}", path.display())]
     Unknown {
@@ -221,8 +224,12 @@ impl TrustFile {
     /// The validators of these terms, each once, in the order of their nicknames.
     ///
     /// # Errors
-    /// [`TrustFileError::Unknown`].
+    /// [`TrustFileError::Unknown`], and [`TrustFileError::CountedTwice`] for the likes of `2 of (PV1, PV1, PV2)`, which one
+    /// validator alone would satisfy.
     pub fn named_by(&self, formula: &Formula) -> Result<Vec<&KnownValidator>, TrustFileError> {
+        if let Some(nickname) = counted_twice(formula) {
+            return Err(TrustFileError::CountedTwice(nickname.to_owned()));
+        }
         let mut nicknames: Vec<&str> = formula.atoms().iter().map(|term| term.nickname.as_str()).collect();
         nicknames.sort_unstable();
         nicknames.dedup();
@@ -236,6 +243,17 @@ impl TrustFile {
         let mut of: Vec<Formula> = self.validators.keys().map(term).collect();
         if of.len() == 1 { of.remove(0) } else { Expression::Threshold { least: of.len(), of } }
     }
+}
+
+/// A validator that stands twice among the alternatives of which more than one must hold.
+fn counted_twice(formula: &Formula) -> Option<&str> {
+    let Expression::Threshold { least, of } = formula else { return None };
+    let mut seen = BTreeSet::new();
+    let mut twice = of.iter().filter_map(|alternative| match alternative {
+        Expression::Atom(term) if *least > 1 && !seen.insert(&term.nickname) => Some(term.nickname.as_str()),
+        _ => None,
+    });
+    twice.next().or_else(|| of.iter().find_map(counted_twice))
 }
 
 impl KnownValidator {

@@ -76,6 +76,18 @@ async fn trust_file_is_refused_when_two_origins_have_one_key() {
 }
 
 #[tokio::test]
+async fn formula_is_refused_when_it_counts_a_validator_twice() {
+    let trust = desk().await.trust();
+    for text in ["2 of (PV1, PV1)", "PV1 & PV1", "2 of (PV1, PV2, PV1[structure])", "PV2 | 2 of (PV1, PV1)"] {
+        let error = trust.named_by(&formula::parse(text).unwrap()).unwrap_err();
+        assert!(matches!(&error, TrustFileError::CountedTwice(twice) if twice == "PV1"), "{text}: {error:?}");
+    }
+    for text in ["PV1 | PV1[structure]", "2 of (PV1, PV2)", "(PV1 & PV2) | (PV1[structure] & PV2)"] {
+        assert!(trust.named_by(&formula::parse(text).unwrap()).is_ok(), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn policy_without_witnesses_needs_a_flag() {
     let desk = desk().await;
     let policy = std::fs::read_to_string(desk.path("pv1.policy")).unwrap();
