@@ -235,7 +235,7 @@ async fn submission_is_signed_promised_and_waited_for() {
     let submit = ["submit", "src", "--key", "k", "--trust", "trust.toml", "--validator", "PV1"];
     let done = run_json(&desk, 0, &[&submit[..], &["--wait", "--receipt", "r"]].concat());
     assert_eq!((&done["release"], &done["outcome"]), (&1.into(), &"validated".into()));
-    assert_eq!(done["receipt_verified"], true);
+    assert_eq!((&done["receipt_verified"], &done["outcome_verified"]), (&true.into(), &false.into()));
     let bytes = std::fs::read(desk.path("r")).unwrap();
     let (receipt, _) = pds_core::cose::open_any_key::<Receipt>(&bytes, SignedKind::Receipt).unwrap();
     assert_eq!(receipt.submission.to_string(), done["submission"].as_str().unwrap());

@@ -47,6 +47,9 @@ pub async fn report(server: &Server, status: SubmissionStatus) -> Result<Outcome
         text += "  - the receipt was not verified: that takes --trust and --validator\n";
         field("receipt_verified", false.into());
     }
+    // A signed receipt promises a decision; it proves none.
+    field("outcome_verified", false.into());
+    text += "  - what became of it is the server's word: `pds fetch` brings proof\n";
     if let Some(epoch) = status.epoch {
         let decision = match status.outcome {
             Some(Decision::Validated) => ", as validated",
