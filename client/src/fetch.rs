@@ -1,13 +1,16 @@
 //! Getting evidence and plugins from validators, and believing only what was verified.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pds_core::checkpoint::{CheckpointError, SignedCheckpoint};
 use pds_core::cosignature::Window;
 use pds_core::evidence::{self, Currency, EvidenceError, Step, Verified};
 use pds_core::formula::Formula;
 use pds_schemas::{
-    Binding, Digest, EpochNumber, Evidence, FailureCause, PluginName, PluginPackage, PosixTime, limits,
+    Artefact, Binding, Digest, EpochNumber, Evidence, FailureCause, PluginName, PluginPackage, PosixTime,
+    limits,
 };
 
 use crate::api::{ApiError, ValidatorApi};
@@ -164,6 +167,12 @@ pub enum DownloadError {
         /// What each source said.
         reasons: String,
     },
+    /// The plugin is larger than a package can be.
+    #[error("the plugin and its evidence have more than the {limit} bytes that a package may have")]
+    TooLarge {
+        /// Most bytes of a package.
+        limit: usize,
+    },
 }
 
 /// The plugin that `fetched` stands for, byte for byte, with all the evidence.
@@ -187,18 +196,27 @@ pub async fn package(
     on_progress(1, total);
     let wanted: Vec<(String, Digest)> =
         binding.objects.iter().map(|(name, digest)| (name.to_owned(), *digest)).collect();
+    let too_large = || DownloadError::TooLarge { limit: PluginPackage::MAX_BYTES };
+    let held = Arc::new(AtomicUsize::new(0));
     let got = parallel::map(wanted, WIDTH, |(name, digest)| {
-        let apis = apis.clone();
+        let (apis, held) = (apis.clone(), Arc::clone(&held));
         async move {
+            // A binding may name more than a package holds: no more of it is fetched then.
+            if held.load(Ordering::Relaxed) > PluginPackage::MAX_BYTES {
+                return Err(too_large());
+            }
             let what = format!("object {name}");
-            from_anybody(&apis, &what, digest, limits::OBJECT_BYTES).await.map(|bytes| (name, bytes))
+            let bytes = from_anybody(&apis, &what, digest, limits::OBJECT_BYTES).await?;
+            held.fetch_add(bytes.len(), Ordering::Relaxed);
+            Ok((name, bytes))
         }
     })
     .await;
     let objects = got.into_iter().collect::<Result<_, _>>()?;
     on_progress(total, total);
     let evidence = fetched.iter().map(|f| f.evidence.clone()).collect();
-    Ok(PluginPackage { manifest, objects, evidence })
+    let package = PluginPackage { manifest, objects, evidence };
+    if package.to_bytes().len() > PluginPackage::MAX_BYTES { Err(too_large()) } else { Ok(package) }
 }
 
 /// The bytes of `digest`, at most `cap`, from the first of `apis` that has them.

@@ -240,6 +240,10 @@ async fn plugin_comes_byte_for_byte_from_whoever_has_it() {
     for fetched in &all {
         assert_eq!(check_package(&package, fetched.verified.binding.as_ref().unwrap()), Ok(()));
     }
+    let mut large = all.clone();
+    large[0].evidence.checkpoint = "x".repeat(65 << 20);
+    let error = fetch::package(&sources, &large, &formula, |_, _| ()).await.unwrap_err();
+    assert!(matches!(error, DownloadError::TooLarge { .. }), "nobody could read it");
     fake.lie(Lie::TamperedObjects);
     let error = fetch::package(&sources, &all, &formula, |_, _| ()).await.unwrap_err();
     assert!(matches!(&error, DownloadError::Nobody { what, .. } if what == "the manifest"), "{error:?}");

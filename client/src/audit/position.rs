@@ -32,8 +32,15 @@ pub(super) struct Position {
 impl Position {
     pub fn recall(memory: &Memory, origin: &str) -> Result<Option<Self>, AuditError> {
         let Some(bytes) = memory.audit_position(origin)? else { return Ok(None) };
-        let position = serde_json::from_slice(&bytes);
-        position.map(Some).map_err(|_| AuditError::Position("its file is damaged"))
+        Self::parse(&bytes).map(Some)
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, AuditError> {
+        let damaged = AuditError::Position("its file is damaged");
+        let Ok(position) = serde_json::from_slice::<Self>(bytes) else { return Err(damaged) };
+        let size = position.size.0;
+        let is_peak = |level: &u8| size.checked_shr((*level).into()).is_some_and(|rest| rest & 1 == 1);
+        if position.peaks.keys().all(is_peak) { Ok(position) } else { Err(damaged) }
     }
 
     pub fn store(&self, memory: &Memory, origin: &str) -> Result<(), AuditError> {
@@ -75,5 +82,18 @@ mod tests {
         }
         position.peaks.clear();
         assert!(matches!(position.frontier(), Err(AuditError::Position(_))));
+    }
+
+    #[test]
+    fn position_is_refused_when_its_levels_are_not_those_of_its_size() {
+        let at = |size: u64, levels: &[u8]| {
+            let peaks = levels.iter().map(|level| (*level, Digest::ZERO)).collect();
+            let position = Position { size: TreeSize(size), peaks, ..Position::default() };
+            Position::parse(&serde_json::to_vec(&position).unwrap())
+        };
+        assert!(at(5, &[0, 2]).is_ok());
+        for levels in [&[0, 1, 2][..], &[0, 2, 64], &[2, 255]] {
+            assert!(matches!(at(5, levels), Err(AuditError::Position(_))), "{levels:?}");
+        }
     }
 }
