@@ -1,24 +1,11 @@
-//! `pds-log-server`: a plugin validator with its transparency log.
-
-mod builder;
-mod config;
-mod decide;
-mod epoch_writer;
-mod fsck;
-mod http;
-mod identity;
-mod intake;
-mod queue;
-mod recovery;
-mod run;
-mod sequencer;
-mod shared;
+//! `pds-log-server`: the command line of a plugin validator.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use config::Config;
+use pds_log_server::config::Config;
+use pds_log_server::{fsck, identity, run};
 
 /// A plugin validator: rebuilds and verifies submitted plugins, and signs one tree of what it validated every epoch.
 #[derive(Parser)]

@@ -1,0 +1,17 @@
+//! A plugin validator with its transparency log: what `pds-log-server` is made of.
+//!
+//! A library so that tests, benchmarks and fuzz targets can reach its parts. No other daemon may use it.
+
+pub mod builder;
+pub mod config;
+pub mod decide;
+pub mod epoch_writer;
+pub mod fsck;
+pub mod http;
+pub mod identity;
+pub mod intake;
+pub mod queue;
+pub mod recovery;
+pub mod run;
+pub mod sequencer;
+pub mod shared;
