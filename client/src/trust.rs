@@ -10,6 +10,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use pds_core::cosignature::Window;
@@ -183,9 +184,21 @@ impl TrustFile {
     /// # Errors
     /// [`TrustFileError`].
     pub fn load(path: &Path) -> Result<Self, TrustFileError> {
+        let bytes = read(durable::read(path, MAX_BYTES), path)?;
+        Self::parse(path, &bytes, |policy| durable::read(policy, MAX_POLICY_BYTES))
+    }
+
+    /// As [`TrustFile::load`], from the bytes of the file at `path`; `read_policy` reads the policies it names.
+    ///
+    /// # Errors
+    /// [`TrustFileError`].
+    pub fn parse(
+        path: &Path,
+        bytes: &[u8],
+        read_policy: impl Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, TrustFileError> {
         let parse = |message: String| TrustFileError::Parse { path: path.to_owned(), message };
-        let bytes = read(path, MAX_BYTES)?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| parse(e.to_string()))?;
+        let text = std::str::from_utf8(bytes).map_err(|e| parse(e.to_string()))?;
         let file: File = toml::from_str(text).map_err(|e| parse(e.to_string()))?;
         if file.validators.is_empty() {
             return Err(TrustFileError::Empty(path.to_owned()));
@@ -194,7 +207,7 @@ impl TrustFile {
         let mut validators: BTreeMap<String, KnownValidator> = BTreeMap::new();
         let mut origins: BTreeMap<String, String> = BTreeMap::new();
         for (nickname, entry) in file.validators {
-            let known = entry.into_known(nickname.clone(), folder)?;
+            let known = entry.into_known(nickname.clone(), folder, &read_policy)?;
             let origin = known.trusted.origin().to_owned();
             if let Some(first) = origins.insert(origin.clone(), nickname.clone()) {
                 return Err(TrustFileError::SameOrigin { first, second: nickname, origin });
@@ -270,7 +283,12 @@ impl KnownValidator {
 }
 
 impl Entry {
-    fn into_known(self, nickname: String, folder: &Path) -> Result<KnownValidator, TrustFileError> {
+    fn into_known(
+        self,
+        nickname: String,
+        folder: &Path,
+        read_policy: impl Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<KnownValidator, TrustFileError> {
         let plain = matches!(formula::parse(&nickname), Ok(Expression::Atom(term)) if term.nickname == nickname && term.properties.is_empty());
         if !plain {
             return Err(TrustFileError::Nickname(nickname));
@@ -281,7 +299,7 @@ impl Entry {
         let key = self.str_key.parse();
         let key = key.map_err(|source| TrustFileError::Key { nickname: nickname.clone(), source })?;
         let path = folder.join(&self.policy);
-        let policy = Policy::parse(&read(&path, MAX_POLICY_BYTES)?);
+        let policy = Policy::parse(&read(read_policy(&path), &path)?);
         let policy = policy.map_err(|source| TrustFileError::Policy {
             nickname: nickname.clone(),
             path: path.clone(),
@@ -300,6 +318,6 @@ impl Entry {
     }
 }
 
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>, TrustFileError> {
-    durable::read(path, limit).map_err(|source| TrustFileError::Read { path: path.to_owned(), source })
+fn read(bytes: io::Result<Vec<u8>>, path: &Path) -> Result<Vec<u8>, TrustFileError> {
+    bytes.map_err(|source| TrustFileError::Read { path: path.to_owned(), source })
 }

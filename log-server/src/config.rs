@@ -79,7 +79,18 @@ impl Config {
     /// # Errors
     /// Names the key that is wrong, and what would be right.
     pub fn load(file: &Path) -> anyhow::Result<Self> {
-        let mut config: Self = pds_service::config::load(file)?;
+        Self::complete(file, pds_service::config::load(file)?)
+    }
+
+    /// As [`Config::load`], from the text of `file`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse(file: &Path, text: &str) -> anyhow::Result<Self> {
+        Self::complete(file, pds_service::config::parse(file, text)?)
+    }
+
+    fn complete(file: &Path, mut config: Self) -> anyhow::Result<Self> {
         for path in [&mut config.data_dir, &mut config.log_key, &mut config.str_key] {
             *path = beside(file, path);
         }
