@@ -2,9 +2,14 @@
 
 CARGO ?= cargo
 DEMO := deploy/demo.sh
+# For `make fuzz`: which targets, seconds for each, and most megabytes that one allocation, and all of a target, may take.
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs)))
+FUZZ_SECONDS ?= 60
+FUZZ_MALLOC_MB ?= 64
+FUZZ_RSS_MB ?= 2048
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test demo check fmt clippy doc links deny bench corpus clean-demo
+.PHONY: help deps build test demo check fmt clippy doc links deny bench fuzz corpus clean-demo
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -49,6 +54,10 @@ deny:
 
 bench: deps ## Measure, and print ratios to limits
 	$(CARGO) run --locked -p pds-bench
+
+fuzz: deps ## Fuzz each target for FUZZ_SECONDS=60 with the address sanitizer; FUZZ_TARGETS="evidence answer"
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	@CARGO="$(CARGO)" SECONDS_EACH=$(FUZZ_SECONDS) MALLOC_MB=$(FUZZ_MALLOC_MB) RSS_MB=$(FUZZ_RSS_MB) tests/fuzz/run $(FUZZ_TARGETS)
 
 corpus: deps ## Build and check PQUIC's own plugins: PDS_PLUGIN_CORPUS=<checkout of p-quic/pquic>
 	@test -d "$(PDS_PLUGIN_CORPUS)" || { echo "set PDS_PLUGIN_CORPUS to a checkout of p-quic/pquic" >&2; exit 2; }
