@@ -66,6 +66,17 @@ fn corpora_hold_what_their_generator_makes() {
 }
 
 #[test]
+fn every_artefact_of_the_formats_is_in_the_corpus() {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas/vectors/accepted");
+    let stored = corpus("artefact");
+    for file in std::fs::read_dir(vectors).unwrap() {
+        let file = file.unwrap().file_name().into_string().unwrap();
+        let seed = file.replace(".json", "-smallest");
+        assert!(stored.contains_key(&seed), "{seed}: is it among the KINDS?");
+    }
+}
+
+#[test]
 fn every_target_has_its_program() {
     let manifest = std::fs::read_to_string(fuzz_folder().join("Cargo.toml")).unwrap();
     for Target { name, .. } in TARGETS {
