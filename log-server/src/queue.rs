@@ -104,6 +104,11 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// How many are undecided.
     pub fn undecided(&self) -> usize {
         self.waiting.values().filter(|w| w.decision.is_none()).count()
