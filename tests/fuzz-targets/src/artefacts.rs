@@ -19,8 +19,11 @@ use serde_cbor::Value;
 use crate::feed::Feed;
 use crate::naive::sha;
 
-/// Every artefact by its name; an input of [`artefact`] begins with a place in this list.
-pub const KINDS: [(&str, fn(&[u8])); 22] = [
+/// An artefact's name, and what must hold of bytes that are one.
+type Kind = (&'static str, fn(&[u8]));
+
+/// Every artefact; an input of [`artefact`] begins with a place in this list.
+pub const KINDS: [Kind; 22] = [
     (Binding::NAME, check::<Binding>),
     (BuildEnvironment::NAME, check::<BuildEnvironment>),
     (ChangeSet::NAME, check::<ChangeSet>),
@@ -208,7 +211,8 @@ fn plausible_page(id: &PageId, feed: &mut Feed<'_>) -> Vec<u8> {
         match kind & 3 {
             1 => {
                 let mut key = *id.prefix();
-                let (at, shift) = (usize::from(id.depth() / 8), if id.depth() % 8 == 0 { 4 } else { 0 });
+                let (at, shift) =
+                    (usize::from(id.depth() / 8), if id.depth().is_multiple_of(8) { 4 } else { 0 });
                 key.0[at] |= (slot ^ (kind >> 7)) << shift;
                 key.0[31] ^= if id.depth() < 248 { feed.byte() } else { 0 };
                 values.extend(key.0);

@@ -135,7 +135,7 @@ fn forge(mut updates: Vec<Update>, feed: &mut Feed<'_>) -> Vec<Update> {
             _ => updates.push(Update { key: key(feed), old: None, new: feed.digest() }),
         }
     }
-    if feed.byte() % 8 != 0 {
+    if !feed.byte().is_multiple_of(8) {
         updates.sort_by_key(|update| update.key);
     }
     updates
