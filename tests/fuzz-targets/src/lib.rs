@@ -3,7 +3,7 @@
 //!
 //! A program of a few lines in `tests/fuzz/` makes each of these a fuzz target (`make fuzz`). The corpora beside them are
 //! replayed by this crate's tests, mutated a little, without any fuzzer. What fuzzers do not get past, such as a digest or
-//! a signature, the target makes right itself: its input is then a list of choices and edits, see [`feed`].
+//! a signature, the target makes right itself: its input is then a list of choices and edits, see the module `feed`.
 #![expect(clippy::panic, reason = "a panic is how a target tells of a fault")]
 
 mod answers;
