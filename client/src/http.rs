@@ -75,6 +75,8 @@ pub enum HttpError {
         url: String,
         /// What it says.
         problem: Box<Problem>,
+        /// How long it asks to wait, if it is busy and says so.
+        retry_after: Option<Duration>,
     },
     /// The server refuses without a reason that could be read.
     #[error("{url} answers {status}")]
@@ -83,6 +85,8 @@ pub enum HttpError {
         url: String,
         /// How it answers.
         status: StatusCode,
+        /// How long it asks to wait, if it is busy and says so.
+        retry_after: Option<Duration>,
     },
     /// The answer is longer than such an answer may be.
     #[error("{url} answers with more than {limit} bytes")]
@@ -114,6 +118,14 @@ impl HttpError {
         }
     }
 
+    /// How long a busy server asks to wait before it is asked again.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Problem { retry_after, .. } | Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// Whether the server looked at what it was asked and said no, so that asking again is of no use.
     pub fn is_refusal(&self) -> bool {
         self.status().is_some_and(|s| (400..500).contains(&s) && s != 408 && s != 429)
@@ -129,6 +141,8 @@ impl HttpError {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
+    /// How often a request is made in all when the server says that it is busy.
+    tries: u32,
 }
 
 impl Http {
@@ -146,7 +160,12 @@ impl Http {
             .timeout(timeouts.total)
             .build()
             .map_err(HttpError::Setup)?;
-        Ok(Self { client })
+        Ok(Self { client, tries: TRIES })
+    }
+
+    /// The same, but a busy server is not asked again: that is left to the caller, who learns how long to wait.
+    pub fn once(self) -> Self {
+        Self { tries: 1, ..self }
     }
 
     /// The body of a GET, at most `cap` bytes. With `expect`, the answer must be of that media type.
@@ -160,7 +179,7 @@ impl Http {
         cap: usize,
     ) -> Result<Vec<u8>, HttpError> {
         let request = self.client.get(url.clone()).header(ACCEPT, expect.unwrap_or("*/*"));
-        let response = send(url, request).await?;
+        let response = send(url, request, self.tries).await?;
         check_type(url, expect, response.headers())?;
         body(url, response, cap).await
     }
@@ -177,7 +196,7 @@ impl Http {
         cap: usize,
     ) -> Result<Vec<u8>, HttpError> {
         let request = self.client.post(url.clone()).header(CONTENT_TYPE, media_type).header(ACCEPT, JSON);
-        let response = send(url, request.body(bytes)).await?;
+        let response = send(url, request.body(bytes), self.tries).await?;
         check_type(url, Some(JSON), response.headers())?;
         body(url, response, cap).await
     }
@@ -214,8 +233,8 @@ fn install_crypto_provider() {
     });
 }
 
-async fn send(url: &Url, request: RequestBuilder) -> Result<Response, HttpError> {
-    let mut left = TRIES;
+async fn send(url: &Url, request: RequestBuilder, tries: u32) -> Result<Response, HttpError> {
+    let mut left = tries;
     loop {
         left -= 1;
         let again = request.try_clone().expect("a body of bytes can be sent again");
@@ -228,7 +247,7 @@ async fn send(url: &Url, request: RequestBuilder) -> Result<Response, HttpError>
             let to = response.headers().get(LOCATION).map(|to| to.as_bytes().escape_ascii().to_string());
             return Err(HttpError::Redirect { url: url.to_string(), to: to.unwrap_or_default() });
         }
-        let wait = retry_after(status, response.headers()).filter(|_| left > 0);
+        let wait = again_after(retry_after(status, response.headers()), left);
         match wait {
             Some(wait) => tokio::time::sleep(wait).await,
             None => return Err(refusal(url, response).await),
@@ -236,26 +255,32 @@ async fn send(url: &Url, request: RequestBuilder) -> Result<Response, HttpError>
     }
 }
 
-/// How long a busy server asks to wait, if that is bearable.
+/// How long a busy server asks to wait.
 fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
     if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         return None;
     }
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds)).filter(|wait| *wait <= LONGEST_WAIT)
+    Some(Duration::from_secs(seconds))
+}
+
+/// How long to wait before one of the tries `left`, if there is one and the wait is bearable.
+fn again_after(asked: Option<Duration>, left: u32) -> Option<Duration> {
+    asked.filter(|wait| left > 0 && *wait <= LONGEST_WAIT)
 }
 
 async fn refusal(url: &Url, response: Response) -> HttpError {
     let status = response.status();
+    let retry_after = retry_after(status, response.headers());
     let bytes = body(url, response, PROBLEM_BYTES).await.unwrap_or_default();
     match serde_json::from_slice::<Problem>(&bytes) {
         // What is shown to a person is one plain line, whatever the server put in.
         Ok(mut problem) => {
             problem.status = status.as_u16();
             problem.detail = problem.detail.chars().filter(|c| !c.is_control()).take(1000).collect();
-            HttpError::Problem { url: url.to_string(), problem: Box::new(problem) }
+            HttpError::Problem { url: url.to_string(), problem: Box::new(problem), retry_after }
         }
-        Err(_) => HttpError::Status { url: url.to_string(), status },
+        Err(_) => HttpError::Status { url: url.to_string(), status, retry_after },
     }
 }
 
@@ -310,6 +335,15 @@ mod tests {
 
     #[test]
     fn busy_server_is_heeded_within_reason() {
+        let seconds = Duration::from_secs;
+        assert_eq!(again_after(Some(seconds(30)), 1), Some(seconds(30)));
+        assert_eq!(again_after(Some(seconds(31)), 1), None);
+        assert_eq!(again_after(Some(seconds(0)), 0), None);
+        assert_eq!(again_after(None, 1), None);
+    }
+
+    #[test]
+    fn busy_server_says_how_long_to_wait() {
         let check = |status: u16, after: &str, expect: Option<u64>| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, after.parse().unwrap())]);
             let found = retry_after(StatusCode::from_u16(status).unwrap(), &headers);
@@ -317,7 +351,7 @@ mod tests {
         };
         check(429, "0", Some(0));
         check(503, "30", Some(30));
-        check(503, "31", None);
+        check(503, "31", Some(31));
         check(503, "Wed, 21 Oct 2026 07:28:00 GMT", None);
         check(500, "1", None);
     }

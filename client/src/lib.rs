@@ -8,6 +8,7 @@ pub mod api;
 pub mod audit;
 pub mod fetch;
 pub mod growth;
+pub mod hammer;
 pub mod http;
 pub mod inspect;
 pub mod parallel;

@@ -65,7 +65,9 @@ async fn help_documents_exit_codes_and_has_examples() {
     for code in ["0  done", "1  verified", "2  wrong usage", "3  could not tell"] {
         assert!(help.contains(code), "{code} in {help}");
     }
-    for command in ["key", "submit", "status", "fetch", "verify", "unpack", "inspect", "audit", "fsck"] {
+    for command in
+        ["key", "submit", "status", "fetch", "verify", "unpack", "inspect", "audit", "fsck", "hammer"]
+    {
         let help = run(&desk, 0, &[command, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("pds {command}")), "{help}");
     }

@@ -304,7 +304,19 @@ fn cause(error: io::Error) -> ArchiveError {
 /// # Errors
 /// The path that ustar has no room for: one of over 100 bytes that cannot be split at a `/` into 155 and 100.
 pub fn pack(tree: &SourceTree) -> Result<Vec<u8>, PathDoesNotFit> {
-    let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::best());
+    write(tree, Compression::best())
+}
+
+/// As [`pack`], but stored and not compressed: for whoever packs many, and does not want to measure that.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_stored(tree: &SourceTree) -> Result<Vec<u8>, PathDoesNotFit> {
+    write(tree, Compression::none())
+}
+
+fn write(tree: &SourceTree, compression: Compression) -> Result<Vec<u8>, PathDoesNotFit> {
+    let mut gzip = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), compression);
     for (path, content) in tree.files() {
         let mut header = Header::new_ustar();
         header.set_path(path).map_err(|_| PathDoesNotFit(path.to_owned()))?;

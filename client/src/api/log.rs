@@ -33,8 +33,16 @@ impl ValidatorApi {
     /// # Errors
     /// [`ApiError`].
     pub async fn entries(&self, address: EntriesAddress) -> Result<Vec<Vec<u8>>, ApiError> {
+        self.bundle(address, limits::STR_BYTES).await
+    }
+
+    /// The entries of any log's bundle, at most `entry_cap` bytes each on average.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn bundle(&self, address: EntriesAddress, entry_cap: usize) -> Result<Vec<Vec<u8>>, ApiError> {
         let url = self.url(&address.to_string());
-        let cap = usize::from(address.width()) * (limits::STR_BYTES + 2);
+        let cap = usize::from(address.width()) * (entry_cap + 2);
         let bytes = self.http.get(&url, None, cap).await?;
         match decode_entries(&bytes, address.width()) {
             Ok(entries) => Ok(entries.into_iter().map(<[u8]>::to_vec).collect()),

@@ -15,7 +15,7 @@ use pds_core::evidence::to_tlog_proof;
 use pds_core::hash::sha256;
 use pds_core::log::NodeReader;
 use pds_core::log::proof::{prove_consistency, prove_inclusion};
-use pds_core::log::tile::{EntriesAddress, TileAddress, encode_entries, encode_tile};
+use pds_core::log::tile::{EntriesAddress, FULL_WIDTH, TileAddress, encode_entries, encode_tile};
 use pds_schemas::cose::{CoseSign1, SignedKind};
 use pds_schemas::json::{LogProof, Outcome, Problem, Progress, SubmissionStatus};
 use pds_schemas::{
@@ -49,6 +49,22 @@ pub enum Lie {
     Busy,
     /// Receipts are about another release.
     WrongReceipt,
+    /// Every submission has the same place in the queue.
+    OnePlace,
+    /// Submissions are admitted and never decided, and were to be decided at once.
+    Undecided,
+    /// Submissions were to be decided at once, and are in the epoch after the one that admits them.
+    DecidedLate,
+    /// Submissions that are validated are said to have failed.
+    WrongOutcome,
+    /// The status of a submission comes with another receipt.
+    OtherReceipt,
+    /// One hash of every tile is another, those at the log's edge excepted.
+    TamperedTiles,
+    /// The last entry of every bundle is another.
+    TamperedEntries,
+    /// STRs by epoch are those of the epoch before.
+    EpochBefore,
 }
 
 /// A running fake. Ends with the test's runtime.
@@ -164,15 +180,29 @@ async fn checkpoint(State(shared): State<Shared>) -> Response {
 }
 
 async fn tile(State(shared): State<Shared>, Path(path): Path<String>) -> Response {
+    let lie = *shared.lie.lock().unwrap();
     let world = shared.world.lock().unwrap();
     let path = format!("tile/{path}");
     if let Ok(address) = path.parse::<EntriesAddress>() {
-        let entries = address.leaves().map(|leaf| world.entries[leaf as usize].as_slice());
-        return typed("application/octet-stream", encode_entries(entries).unwrap());
+        if !address.is_within(world.size()) {
+            return not_found();
+        }
+        let mut entries: Vec<Vec<u8>> =
+            address.leaves().map(|leaf| world.entries[leaf as usize].clone()).collect();
+        if lie == Lie::TamperedEntries {
+            *entries.last_mut().unwrap().last_mut().unwrap() ^= 1;
+        }
+        return typed("application/octet-stream", encode_entries(entries.iter().map(Vec::as_slice)).unwrap());
     }
     let address: TileAddress = path.parse().unwrap();
-    let hashes: Vec<Digest> =
+    if !address.is_within(world.size()) {
+        return not_found();
+    }
+    let mut hashes: Vec<Digest> =
         address.nodes().map(|(level, index)| world.log.node(level, index).unwrap()).collect();
+    if lie == Lie::TamperedTiles && address.width() == FULL_WIDTH {
+        hashes[7].0[0] ^= 1;
+    }
     typed("application/octet-stream", encode_tile(&hashes))
 }
 
@@ -180,7 +210,10 @@ async fn epoch(State(shared): State<Shared>, Path(epoch): Path<String>) -> Respo
     let world = shared.world.lock().unwrap();
     let entry = match epoch.as_str() {
         "latest" => world.entries.last(),
-        number => world.entries.get(number.parse::<usize>().unwrap()),
+        number => {
+            let before = usize::from(*shared.lie.lock().unwrap() == Lie::EpochBefore);
+            world.entries.get(number.parse::<usize>().unwrap().saturating_sub(before))
+        }
     };
     entry.map_or_else(not_found, |entry| typed("application/cose", entry.clone()))
 }
@@ -207,6 +240,9 @@ async fn evidence(
     }
     let world = shared.world.lock().unwrap();
     let epoch = query.get("epoch").copied();
+    if epoch.is_some_and(|epoch| epoch >= world.size().0) {
+        return not_found();
+    }
     let evidence = match lie {
         Lie::OtherName(other) => world.evidence(&super::name(other), epoch),
         Lie::HistoryAsNow => world.evidence(&asked, Some(world.size().0 - 2)),
@@ -267,46 +303,68 @@ async fn submit(State(shared): State<Shared>, body: Bytes) -> Response {
     let upload = Upload::from_bytes(&body).unwrap();
     let (submission, _) = cose::open_any_key::<Submission>(&upload.signed, SignedKind::Submission).unwrap();
     let digest = sha256(&CoseSign1::from_bytes(&upload.signed).unwrap().payload);
+    let lie = *shared.lie.lock().unwrap();
     let mut world = shared.world.lock().unwrap();
+    if let Some(known) = shared.submissions.lock().unwrap().get(&digest) {
+        return json(known);
+    }
     if submission.name.as_str().contains("forbidden") {
         let body = problem(422, "unknown-owner", "the name belongs to somebody else");
         return (StatusCode::UNPROCESSABLE_ENTITY, body).into_response();
     }
+    let index = if lie == Lie::OnePlace { 7 } else { shared.submissions.lock().unwrap().len() as u64 };
+    let at_once = matches!(lie, Lie::Undecided | Lie::DecidedLate);
     let mut receipt = Receipt {
         origin: world.origin.clone(),
         submission: digest,
         name: submission.name.clone(),
         release: submission.release,
-        index: 7,
+        index,
         time: PosixTime(world.now),
-        decide_by: PosixTime(world.now + 60),
+        decide_by: PosixTime(world.now + if at_once { 0 } else { 60 }),
     };
-    if *shared.lie.lock().unwrap() == Lie::WrongReceipt {
+    if lie == Lie::WrongReceipt {
         receipt.release.0 += 1;
     }
     let signed = cose::sign(SignedKind::Receipt, &receipt, &world.str_key()).to_bytes();
+    if at_once {
+        world.admit(&submission.name, submission.release.0);
+    }
     let fails = submission.name.as_str().contains("fail");
     let cause = fails.then(|| world.fail(&submission.name, submission.release.0));
-    if !fails {
-        world.validate(&submission.name, submission.release.0);
+    if !fails && lie != Lie::Undecided {
+        world.validate_submission(&submission.name, submission.release.0, digest);
     }
+    let has_failed = fails || lie == Lie::WrongOutcome;
     let published = SubmissionStatus {
         submission: digest,
         name: submission.name,
         release: submission.release,
-        index: 7,
+        index,
         progress: Progress::Published,
-        outcome: Some(if fails { Outcome::Failed } else { Outcome::Validated }),
+        outcome: Some(if has_failed { Outcome::Failed } else { Outcome::Validated }),
         epoch: Some(EpochNumber(world.size().0 - 1)),
         cause,
         receipt: base64::engine::general_purpose::STANDARD.encode(signed),
     };
-    shared.submissions.lock().unwrap().insert(digest, published.clone());
-    let queued =
-        SubmissionStatus { progress: Progress::Queued, outcome: None, epoch: None, cause: None, ..published };
+    let queued = SubmissionStatus {
+        progress: Progress::Queued,
+        outcome: None,
+        epoch: None,
+        cause: None,
+        ..published.clone()
+    };
+    let told = if lie == Lie::Undecided { queued.clone() } else { published };
+    shared.submissions.lock().unwrap().insert(digest, told);
     (StatusCode::ACCEPTED, json(&queued)).into_response()
 }
 
 async fn status(State(shared): State<Shared>, Path(digest): Path<Digest>) -> Response {
-    shared.submissions.lock().unwrap().get(&digest).map_or_else(not_found, json)
+    let Some(mut status) = shared.submissions.lock().unwrap().get(&digest).cloned() else {
+        return not_found();
+    };
+    if *shared.lie.lock().unwrap() == Lie::OtherReceipt {
+        status.receipt = base64::engine::general_purpose::STANDARD.encode("another");
+    }
+    json(&status)
 }

@@ -179,8 +179,19 @@ impl World {
         self.store(OwnerRecord::first(of.clone(), key).to_bytes())
     }
 
+    /// Closes an epoch in which a release was admitted, and not decided.
+    pub fn admit(&mut self, of: &PluginName, release: u64) {
+        let event = NameEvent::Admitted { owner: self.owner(of), release: Release(release) };
+        self.close(vec![(of.clone(), vec![event])]);
+    }
+
     /// Closes an epoch in which a release was validated.
     pub fn validate(&mut self, of: &PluginName, release: u64) -> Digest {
+        self.validate_submission(of, release, Digest([9; 32]))
+    }
+
+    /// As [`World::validate`], of this submission.
+    pub fn validate_submission(&mut self, of: &PluginName, release: u64, submission: Digest) -> Digest {
         let (manifest, objects) = Self::plugin(of, release);
         let environment = BuildEnvironment {
             compiler: "clang 14".to_owned(),
@@ -193,7 +204,7 @@ impl World {
         let binding = Binding {
             name: of.clone(),
             release: Release(release),
-            submission: Digest([9; 32]),
+            submission,
             objects: ObjectMap::new(map),
             manifest: self.store(manifest),
             source: Digest([8; 32]),

@@ -3,6 +3,7 @@
 mod audit;
 mod fetch;
 mod fsck;
+mod hammer;
 mod inspect;
 mod key;
 mod options;
@@ -58,6 +59,8 @@ enum Command {
     Audit(audit::Args),
     /// Check a validator's data folder on this machine
     Fsck(fsck::Args),
+    /// Load a validator or any tlog-tiles log from clients that verify every answer
+    Hammer(Box<hammer::Args>),
 }
 
 fn main() -> ExitCode {
@@ -85,5 +88,6 @@ async fn run(command: Command, json: bool) -> Result<Outcome, Failure> {
         Command::Inspect(args) => inspect::run(args),
         Command::Audit(args) => audit::run(args).await,
         Command::Fsck(args) => fsck::run(args, json),
+        Command::Hammer(args) => hammer::run(*args).await,
     }
 }

@@ -1,0 +1,160 @@
+//! Names to ask about, and what was proved of each: nothing of it may be taken back.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pds_schemas::{EpochNumber, NameRecord, PluginName, Release};
+
+use super::finding::{Finding, Trouble};
+use super::random::Random;
+use crate::api::ValidatorApi;
+
+/// Epochs whose changes are read to learn names from.
+const EPOCHS: u64 = 256;
+
+/// Names that are known to be there.
+#[derive(Debug, Default)]
+pub struct Names {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    list: Vec<PluginName>,
+    proved: HashMap<PluginName, Proved>,
+}
+
+/// What evidence showed of a name.
+#[derive(Clone, Copy, Debug)]
+struct Proved {
+    /// The earliest epoch in which it was there.
+    first: EpochNumber,
+    /// The latest epoch of which something is known, and the highest release then.
+    latest: (EpochNumber, Release),
+}
+
+impl Names {
+    /// Adds a name that is there, by somebody's word.
+    pub fn add(&self, name: PluginName) {
+        self.lock().list.push(name);
+    }
+
+    /// Adds many.
+    pub fn extend(&self, names: impl IntoIterator<Item = PluginName>) {
+        self.lock().list.extend(names);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().list.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One of them.
+    pub fn pick(&self, random: &mut Random) -> Option<PluginName> {
+        let known = self.lock();
+        let at = random.below(known.list.len() as u64);
+        known.list.get(usize::try_from(at).ok()?).cloned()
+    }
+
+    /// Learns at most `most` names from what changed in the latest of `size` epochs.
+    ///
+    /// # Errors
+    /// What the server answers.
+    pub async fn learn(&self, api: &ValidatorApi, size: u64, most: usize) -> Result<(), Trouble> {
+        let mut found = std::collections::BTreeSet::new();
+        for epoch in (size.saturating_sub(EPOCHS)..size).rev() {
+            if found.len() >= most {
+                break;
+            }
+            let transition = api.changes(EpochNumber(epoch)).await?;
+            found.extend(transition.changes.changes.into_iter().map(|change| change.name));
+        }
+        self.extend(found.into_iter().take(most));
+        Ok(())
+    }
+
+    /// Holds verified evidence about a known name, of an epoch, against what was proved of it. `is_now`: evidence of the
+    /// newest epoch, in which every known name is there.
+    ///
+    /// # Errors
+    /// [`Finding::Vanished`], [`Finding::Receded`].
+    pub fn hold(
+        &self,
+        name: &PluginName,
+        epoch: EpochNumber,
+        record: Option<&NameRecord>,
+        is_now: bool,
+    ) -> Result<(), Finding> {
+        let mut known = self.lock();
+        let proved = known.proved.get(name).copied();
+        let Some(record) = record else {
+            let was_there = is_now || proved.is_some_and(|proved| proved.first <= epoch);
+            return if was_there { Err(Finding::Vanished { name: name.clone(), epoch }) } else { Ok(()) };
+        };
+        let now = (epoch, record.highest_release);
+        let Some(proved) = proved else {
+            known.proved.insert(name.clone(), Proved { first: epoch, latest: now });
+            return Ok(());
+        };
+        let (earlier, later) =
+            if now.0 < proved.latest.0 { (now, proved.latest) } else { (proved.latest, now) };
+        if earlier.1 > later.1 {
+            let ((first, earlier), (second, later)) = (earlier, later);
+            return Err(Finding::Receded { name: name.clone(), first, earlier, second, later });
+        }
+        known.proved.insert(name.clone(), Proved { first: proved.first.min(epoch), latest: later });
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pds_schemas::{Digest, State};
+
+    use super::*;
+
+    fn record(name: &PluginName, release: u64) -> NameRecord {
+        NameRecord {
+            name: name.clone(),
+            owner: Digest::ZERO,
+            highest_release: Release(release),
+            state: State::Pending,
+            binding: None,
+            cause: None,
+            changed: EpochNumber(0),
+            previous: None,
+        }
+    }
+
+    #[test]
+    fn name_may_neither_vanish_nor_recede() {
+        let names = Names::default();
+        let name: PluginName = "org.example.a".parse().unwrap();
+        let hold = |epoch, release: Option<u64>| {
+            let record = release.map(|release| record(&name, release));
+            names.hold(&name, EpochNumber(epoch), record.as_ref(), false)
+        };
+        // Not yet there, as far as anybody knows.
+        hold(3, None).unwrap();
+        hold(5, Some(2)).unwrap();
+        hold(4, None).unwrap();
+        assert!(matches!(hold(5, None), Err(Finding::Vanished { .. })));
+        assert!(matches!(hold(9, None), Err(Finding::Vanished { .. })));
+        hold(7, Some(3)).unwrap();
+        hold(6, Some(3)).unwrap();
+        assert!(matches!(hold(8, Some(2)), Err(Finding::Receded { .. })));
+        assert!(matches!(hold(6, Some(4)), Err(Finding::Receded { .. })));
+        hold(4, Some(1)).unwrap();
+        assert!(matches!(hold(4, None), Err(Finding::Vanished { .. })));
+        assert!(names.hold(&name, EpochNumber(1), None, true).is_err());
+    }
+}
