@@ -321,7 +321,7 @@ fn verify_str(
     steps: &mut Vec<Step>,
 ) -> Result<SignedTreeRoot, EvidenceError> {
     let entry = &evidence.extra.signed_tree_root;
-    let str: SignedTreeRoot = cose::open(entry, SignedKind::SignedTreeRoot, &validator.str_key.public_key())?;
+    let str: SignedTreeRoot = cose::open_by(entry, SignedKind::SignedTreeRoot, &validator.str_key)?;
     if str.origin != validator.origin() {
         return Err(EvidenceError::Origin { expected: validator.origin().to_owned(), found: str.origin });
     }

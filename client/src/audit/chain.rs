@@ -72,8 +72,8 @@ impl<'a> Chain<'a> {
         mut store: impl FnMut(Node),
     ) -> Option<Step> {
         let index = self.position.size.0;
-        let key = self.validator.str_key().public_key();
-        let str: SignedTreeRoot = match cose::open(entry, SignedKind::SignedTreeRoot, &key) {
+        let key = self.validator.str_key();
+        let str: SignedTreeRoot = match cose::open_by(entry, SignedKind::SignedTreeRoot, key) {
             Ok(str) => str,
             Err(cause) => {
                 violations.push(Violation::Entry { index, cause });

@@ -174,6 +174,11 @@ impl VerifierKey {
         PublicKey(self.key.to_bytes())
     }
 
+    /// The bare key, ready to verify with.
+    pub(crate) fn decoded(&self) -> &VerifyingKey {
+        &self.key
+    }
+
     /// Origin of the log that the key belongs to: its name, of an STR key without `/str`.
     ///
     /// Of a witness's key, the witness's name.

@@ -4,21 +4,21 @@
 //! whole change set; each touched page is made, hashed and encoded once, and the transition proof falls out on the way.
 
 use std::error::Error;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pds_schemas::prefix::{Change, TransitionProof};
 use pds_schemas::{Digest, EpochNumber};
 
-use super::draft::Draft;
 use super::hash::leaf_hash;
-use super::id::{EpochTooLarge, LEVELS, PageId, page_epoch};
-use super::page::{Leaf, Subtree};
+use super::id::{EpochTooLarge, LEVELS, MAX_DEPTH, PageId, page_epoch};
+use super::nodes::Nodes;
+use super::page::{Leaf, Link, Page, Slot, Subtree};
+use super::read_ahead::read_ahead;
 use super::shape::{Node, level};
 use super::source::{PageSource, ReadError};
 use super::transition::ProofWriter;
 use super::tree::{Keep, PrefixTree, load};
 use super::update::{ChangeError, Planting, Update, check_changes, check_order, split};
-use super::verify::MAX_LEAF_DEPTH;
 
 /// What applying a change set yields.
 #[derive(Clone, Debug)]
@@ -100,11 +100,18 @@ impl PrefixTree {
             proof.untouched(&self.root());
             return Ok(Applied { tree: self.clone(), pages: Vec::new(), proof: proof.finish() });
         }
-        let mut writer = Writer { source, epoch: number, levels: Vec::new(), proof };
+        let mut writer = Writer { source, epoch: number, levels: Vec::new(), slots: Vec::new(), proof };
         let id = PageId::root(number);
         let top = match &self.top {
-            Some(top) => writer.rewrite(&PageId::root(top.epoch), top, id, updates)?,
-            None => writer.write(id, &mut Draft::empty(), updates)?,
+            Some(top) => {
+                read_ahead(top, updates);
+                writer.rewrite(&PageId::root(top.epoch), top, id, updates)?
+            }
+            None => {
+                writer.proof.missing();
+                check_old(updates, None)?;
+                writer.plant_page(id, Planting { updates, other: None })?
+            }
         };
         let pages = writer.levels.into_iter().flatten().collect();
         Ok(Applied { tree: Self { top: Some(Arc::new(top)) }, pages, proof: writer.proof.finish() })
@@ -116,7 +123,16 @@ struct Writer<'a, S> {
     epoch: u32,
     /// Pages of each depth from the root's, which the descent finishes in the order of their prefixes.
     levels: Vec<Vec<(PageId, Vec<u8>)>>,
+    /// What slots are to hold, of all pages on the way down that are not finished yet, the topmost page's first.
+    slots: Vec<(usize, Slot)>,
     proof: ProofWriter,
+}
+
+/// A page that is being replaced: what it was, its name in the epoch being written, and what is known of its hashes.
+struct Replaced<'a> {
+    page: &'a Page,
+    id: PageId,
+    nodes: Nodes,
 }
 
 impl<S: PageSource> Writer<'_, S> {
@@ -128,130 +144,111 @@ impl<S: PageSource> Writer<'_, S> {
         id: PageId,
         updates: &[Update],
     ) -> Result<Subtree, ApplyError<S::Error>> {
-        let mut draft = Draft::of(&*load(self.source, old_id, old, Keep::No)?);
-        self.write(id, &mut draft, updates)
+        let page = load(self.source, old_id, old, Keep::No)?;
+        let from = self.slots.len();
+        let mut replaced = Replaced { page: &page, id, nodes: Nodes::unknown() };
+        self.change(&mut replaced, 1, updates)?;
+        self.finish(id, Some(&page), replaced.nodes, from)
     }
 
-    fn write(
+    /// Applies `updates` to node `n` and what is below it: fills the slots, and describes the old node in the proof.
+    fn change(
+        &mut self,
+        old: &mut Replaced<'_>,
+        n: usize,
+        updates: &[Update],
+    ) -> Result<(), ApplyError<S::Error>> {
+        let page = old.page;
+        if updates.is_empty() {
+            let hash = page.hash(n);
+            old.nodes.set(n, hash);
+            self.proof.untouched(&hash);
+            return Ok(());
+        }
+        match page.shape.node(n) {
+            Node::Missing => {
+                self.proof.missing();
+                check_old(updates, None)?;
+                self.plant(&old.id, &mut old.nodes, Planting { updates, other: None })
+            }
+            Node::Leaf(slot) => {
+                let leaf = page.leaf(slot).expect("the shape says that the slot holds a leaf");
+                check_old(updates, Some(leaf))?;
+                let other = if updates.binary_search_by_key(&leaf.key, |update| update.key).is_ok() {
+                    self.proof.changed_leaf();
+                    None
+                } else {
+                    self.proof.other_leaf(&leaf.key, &leaf.commitment);
+                    Some((leaf.key, leaf.commitment))
+                };
+                self.plant(&old.id, &mut old.nodes, Planting { updates, other })
+            }
+            Node::Subtree(slot) => {
+                let below = page.subtree(slot).expect("the shape says that the slot holds a subtree");
+                let (old_id, id) = (old.id.child(below.epoch, slot), old.id.child(self.epoch, slot));
+                let new = self.rewrite(&old_id, below, id, updates)?;
+                old.nodes.set(n, new.hash);
+                self.slots.push((slot, Slot::Subtree(new)));
+                Ok(())
+            }
+            Node::Parent => {
+                self.proof.parent();
+                let (left, right) = split(updates, usize::from(old.id.depth()) + level(n));
+                self.change(old, 2 * n, left)?;
+                self.change(old, 2 * n + 1, right)
+            }
+        }
+    }
+
+    /// Puts these leaves, which are all below one node of page `id`, into its slots.
+    fn plant(
+        &mut self,
+        id: &PageId,
+        nodes: &mut Nodes,
+        mut leaves: Planting<'_>,
+    ) -> Result<(), ApplyError<S::Error>> {
+        while let Some((slot, below)) = leaves.take_slot(id) {
+            let (hash, held) = match below.single() {
+                Some((key, commitment)) => {
+                    (leaf_hash(&key, &commitment), Slot::Leaf(Leaf { key, commitment }))
+                }
+                None if id.depth() == MAX_DEPTH => return Err(ApplyError::TooDeep(below.updates[0].key)),
+                None => {
+                    let subtree = self.plant_page(id.child(self.epoch, slot), below)?;
+                    (subtree.hash, Slot::Subtree(subtree))
+                }
+            };
+            nodes.set(16 + slot, hash);
+            self.slots.push((slot, held));
+        }
+        Ok(())
+    }
+
+    fn plant_page(&mut self, id: PageId, leaves: Planting<'_>) -> Result<Subtree, ApplyError<S::Error>> {
+        let from = self.slots.len();
+        let mut nodes = Nodes::unknown();
+        self.plant(&id, &mut nodes, leaves)?;
+        self.finish(id, None, nodes, from)
+    }
+
+    /// Makes the page `id` of the slots filled since `from`, and of what else `old` holds.
+    fn finish(
         &mut self,
         id: PageId,
-        draft: &mut Draft,
-        updates: &[Update],
+        old: Option<&Page>,
+        nodes: Nodes,
+        from: usize,
     ) -> Result<Subtree, ApplyError<S::Error>> {
-        let hash = self.change(&id, draft, 1, updates)?;
-        Ok(self.finish(id, draft, hash))
-    }
-
-    fn finish(&mut self, id: PageId, draft: &mut Draft, hash: Digest) -> Subtree {
-        let page = draft.finish();
+        let (page, hash) = Page::new(old, self.slots.drain(from..), nodes);
+        if id.depth() == MAX_DEPTH && page.shape.has_leaf_pair() {
+            return Err(ApplyError::TooDeep(page.leaves[0].key));
+        }
         let level = usize::from(id.depth() / LEVELS);
         if self.levels.len() <= level {
             self.levels.resize_with(level + 1, Vec::new);
         }
         self.levels[level].push((id, page.encode()));
-        Subtree { hash, epoch: self.epoch, page: OnceLock::from(Arc::new(page)) }
-    }
-
-    /// Applies `updates` to node `n` and what is below it; gives the node's new hash.
-    fn change(
-        &mut self,
-        id: &PageId,
-        draft: &mut Draft,
-        n: usize,
-        updates: &[Update],
-    ) -> Result<Digest, ApplyError<S::Error>> {
-        if updates.is_empty() {
-            let hash = draft.hash(n);
-            self.proof.untouched(&hash);
-            return Ok(hash);
-        }
-        match draft.shape.node(n) {
-            Node::Missing => {
-                self.proof.missing();
-                check_old(updates, None)?;
-                self.plant(id, draft, n, Planting { updates, other: None })
-            }
-            Node::Leaf(slot) => self.change_leaf(id, draft, n, slot, updates),
-            Node::Subtree(slot) => {
-                let subtree =
-                    draft.subtree(slot).expect("the shape says that the slot holds a subtree").clone();
-                let child = self.rewrite(
-                    &id.child(subtree.epoch, slot),
-                    &subtree,
-                    id.child(self.epoch, slot),
-                    updates,
-                )?;
-                let hash = child.hash;
-                draft.set_subtree(slot, child);
-                Ok(hash)
-            }
-            Node::Parent => {
-                self.proof.parent();
-                let (left, right) = split(updates, usize::from(id.depth()) + level(n));
-                let left = self.change(id, draft, 2 * n, left)?;
-                let right = self.change(id, draft, 2 * n + 1, right)?;
-                Ok(draft.join(n, &left, &right))
-            }
-        }
-    }
-
-    fn change_leaf(
-        &mut self,
-        id: &PageId,
-        draft: &mut Draft,
-        n: usize,
-        slot: usize,
-        updates: &[Update],
-    ) -> Result<Digest, ApplyError<S::Error>> {
-        let leaf = *draft.leaf(slot).expect("the shape says that the slot holds a leaf");
-        check_old(updates, Some(&leaf))?;
-        draft.clear(slot);
-        let other = if updates.binary_search_by_key(&leaf.key, |update| update.key).is_ok() {
-            self.proof.changed_leaf();
-            None
-        } else {
-            self.proof.other_leaf(&leaf.key, &leaf.commitment);
-            Some((leaf.key, leaf.commitment))
-        };
-        self.plant(id, draft, n, Planting { updates, other })
-    }
-
-    /// Makes node `n`, which is missing, hold these leaves; gives its hash.
-    fn plant(
-        &mut self,
-        id: &PageId,
-        draft: &mut Draft,
-        n: usize,
-        leaves: Planting<'_>,
-    ) -> Result<Digest, ApplyError<S::Error>> {
-        if leaves.len() == 0 {
-            return Ok(Digest::ZERO);
-        }
-        if let Some((key, commitment)) = leaves.single().filter(|_| n > 1) {
-            draft.set_leaf(id.nibble(&key), Leaf { key, commitment });
-            return Ok(leaf_hash(&key, &commitment));
-        }
-        let depth = usize::from(id.depth()) + level(n);
-        if depth >= MAX_LEAF_DEPTH {
-            return Err(ApplyError::TooDeep(leaves.updates[0].key));
-        }
-        if n >= 16 {
-            let slot = n - 16;
-            let subtree = self.plant_page(id.child(self.epoch, slot), leaves)?;
-            let hash = subtree.hash;
-            draft.set_subtree(slot, subtree);
-            return Ok(hash);
-        }
-        let [left, right] = leaves.split(depth);
-        let left = self.plant(id, draft, 2 * n, left)?;
-        let right = self.plant(id, draft, 2 * n + 1, right)?;
-        Ok(draft.join(n, &left, &right))
-    }
-
-    fn plant_page(&mut self, id: PageId, leaves: Planting<'_>) -> Result<Subtree, ApplyError<S::Error>> {
-        let mut draft = Draft::empty();
-        let hash = self.plant(&id, &mut draft, 1, leaves)?;
-        Ok(self.finish(id, &mut draft, hash))
+        Ok(Subtree { hash, epoch: self.epoch, page: Link::Held(Arc::new(page)) })
     }
 }
 

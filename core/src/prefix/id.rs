@@ -122,8 +122,7 @@ impl PageId {
 
     /// The slot of this page that `key` belongs in.
     pub(super) fn nibble(&self, key: &Digest) -> usize {
-        let byte = key.0[usize::from(self.depth / 8)];
-        usize::from(if self.depth.is_multiple_of(8) { byte >> 4 } else { byte & 15 })
+        nibble(key, self.depth)
     }
 
     pub(super) fn raw_epoch(&self) -> u32 {
@@ -142,6 +141,12 @@ impl fmt::Debug for PageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PageId({self})")
     }
+}
+
+/// The four bits of `key` from bit `depth` on, which is a multiple of 4 up to 252.
+pub(super) fn nibble(key: &Digest, depth: u8) -> usize {
+    let byte = key.0[usize::from(depth / 8)];
+    usize::from(if depth.is_multiple_of(8) { byte >> 4 } else { byte & 15 })
 }
 
 pub(super) fn page_epoch(epoch: EpochNumber) -> Result<u32, EpochTooLarge> {

@@ -6,8 +6,9 @@
 
 use pds_schemas::Digest;
 
+use super::encoding::PageError;
 use super::id::PageId;
-use super::page::{Page, PageError};
+use super::page::Page;
 
 /// What a page says of itself and of the pages below it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,11 +15,13 @@
 //! who signed the root, and how proofs are encoded.
 
 mod apply;
-mod draft;
+mod encoding;
 mod hash;
 mod id;
 mod links;
+mod nodes;
 mod page;
+mod read_ahead;
 mod recompute;
 mod shape;
 mod source;
@@ -29,10 +31,11 @@ mod update;
 mod verify;
 
 pub use apply::{Applied, ApplyError};
+pub use encoding::{MAX_PAGE_BYTES, PageError};
 pub use hash::{key_of, leaf_hash, parent_hash};
 pub use id::{EpochTooLarge, PageId, PageIdError};
 pub use links::{PageLinks, page_links};
-pub use page::{Leaf, MAX_PAGE_BYTES, PageError};
+pub use page::Leaf;
 pub use recompute::{RecomputeError, recompute_root};
 pub use source::{MemoryPages, PageSource, ReadError};
 pub use transition::{TransitionError, verify_transition, verify_updates};

@@ -1,20 +1,15 @@
-//! Four levels of a prefix tree as one value: in memory, and as the bytes a store keeps.
+//! Four levels of a prefix tree as one value in memory.
 //!
-//! Pure. The bytes are 4 of kinds (two bits a slot, slot 0 in the most significant: 0 missing, 1 leaf, 2 subtree), then
-//! the slots' values in order: key and commitment (64 bytes) of a leaf, hash and epoch (32 bytes and 4, big-endian) of
-//! a subtree. One page has one encoding; the decoder refuses all else.
+//! Pure. A page never changes: a change makes another one, which shares with it the pages below that stay. Its bytes in a
+//! store are in [`super::encoding`].
 
 use std::sync::{Arc, OnceLock};
 
-use pds_schemas::{Digest, EpochNumber};
+use pds_schemas::Digest;
 
-use super::draft::Draft;
 use super::hash::{leaf_hash, parent_hash};
-use super::id::{MAX_DEPTH, PageId};
+use super::nodes::Nodes;
 use super::shape::{Node, Shape};
-
-/// Most bytes a page may have: the kinds, and 16 leaves.
-pub const MAX_PAGE_BYTES: usize = 4 + 16 * 64;
 
 /// One entry of a prefix tree.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,48 +20,21 @@ pub struct Leaf {
     pub commitment: Digest,
 }
 
-/// Why bytes are not the page they are read as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PageError {
-    /// Shorter or longer than its kinds call for.
-    #[error("{found} bytes where the kinds call for {expected}")]
-    Length {
-        /// What the kinds call for, at least 4.
-        expected: usize,
-        /// What there is.
-        found: usize,
-    },
-    /// The kind that stands for nothing.
-    #[error("slot {0} has the reserved kind")]
-    ReservedKind(usize),
-    /// A leaf that belongs in another slot or page.
-    #[error("the leaf in slot {0} belongs elsewhere")]
-    ForeignLeaf(usize),
-    /// A subtree whose hash is that of a missing child.
-    #[error("the subtree in slot {0} has the zero hash")]
-    ZeroHash(usize),
-    /// A subtree that says it was written after the page that names it.
-    #[error("the subtree in slot {slot} is from epoch {epoch}, after the page itself")]
-    Future {
-        /// The slot, 0 to 15.
-        slot: usize,
-        /// The subtree's epoch.
-        epoch: EpochNumber,
-    },
-    /// A root page without leaves, or another page with fewer than two.
-    #[error("too few leaves for a page of its own")]
-    TooFewLeaves,
-    /// A subtree, or two neighbouring leaves, at depth 256.
-    #[error("deeper than 255 levels")]
-    TooDeep,
-}
-
-/// A slot that names another page. The page is filled in when it is first read for keeping.
+/// A slot that names another page.
 #[derive(Clone, Debug)]
 pub(super) struct Subtree {
     pub hash: Digest,
     pub epoch: u32,
-    pub page: OnceLock<Arc<Page>>,
+    pub page: Link,
+}
+
+/// The page that a slot names, as far as it is in memory.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// Since the page naming it was made.
+    Held(Arc<Page>),
+    /// Since it was first read for keeping.
+    Read(OnceLock<Arc<Page>>),
 }
 
 #[derive(Debug)]
@@ -74,8 +42,14 @@ pub(super) struct Page {
     pub shape: Shape,
     pub leaves: Box<[Leaf]>,
     pub subtrees: Box<[Subtree]>,
-    /// Hashes of the nodes 2 to 15, zero for those that are no parents; only in pages with many slots occupied.
-    pub inner: Option<Box<[Digest; 14]>>,
+    /// Hashes of the nodes 2 to 15; only in pages with many slots occupied.
+    inner: Option<Box<[Digest; 14]>>,
+}
+
+/// What a slot of a page is to hold.
+pub(super) enum Slot {
+    Leaf(Leaf),
+    Subtree(Subtree),
 }
 
 /// What a slot of a page holds.
@@ -84,47 +58,97 @@ pub(super) enum Held<'a> {
     Subtree(&'a Subtree),
 }
 
-impl Page {
-    /// The page that `bytes` hold under the name `id`, and its topmost node's hash.
-    pub fn decode(id: &PageId, bytes: &[u8]) -> Result<(Self, Digest), PageError> {
-        let mut draft = read_draft(id, bytes)?;
-        let hash = draft.hash(1);
-        Ok((draft.finish(), hash))
+/// From this many occupied slots on, a page keeps the hashes of its inner nodes: 448 bytes, which spare a proof or a
+/// change about as many hashes as there are slots. Most pages are at the bottom of the tree and hold two or three leaves.
+const DENSE: u32 = 8;
+
+impl Link {
+    pub fn unread() -> Self {
+        Self::Read(OnceLock::new())
     }
 
-    pub fn encode(&self) -> Vec<u8> {
-        let mut kinds = 0u32;
-        let mut bytes = Vec::with_capacity(4 + self.leaves.len() * 64 + self.subtrees.len() * 36);
-        bytes.extend_from_slice(&[0; 4]);
-        for (slot, held) in self.slots() {
+    pub fn get(&self) -> Option<&Arc<Page>> {
+        match self {
+            Self::Held(page) => Some(page),
+            Self::Read(page) => page.get(),
+        }
+    }
+
+    /// The page, kept in memory from now on; that of whoever came first.
+    pub fn keep(&self, page: Arc<Page>) -> &Arc<Page> {
+        match self {
+            Self::Held(held) => held,
+            Self::Read(read) => read.get_or_init(|| page),
+        }
+    }
+}
+
+impl Clone for Link {
+    fn clone(&self) -> Self {
+        self.get().map_or_else(Self::unread, |page| Self::Held(Arc::clone(page)))
+    }
+}
+
+impl Page {
+    /// The page that holds `slots`, which come in order, and else what `old` does, with its topmost node's hash. `nodes`
+    /// knows the hashes of the new slots, and of the nodes beside the way up from them.
+    pub fn new(
+        old: Option<&Self>,
+        slots: impl IntoIterator<Item = (usize, Slot)> + AsRef<[(usize, Slot)]>,
+        mut nodes: Nodes,
+    ) -> (Self, Digest) {
+        let mut shape = old.map_or_else(Shape::default, |page| page.shape);
+        let mut changed = 0;
+        for (slot, held) in slots.as_ref() {
+            changed |= 1 << slot;
             match held {
-                Held::Leaf(leaf) => {
-                    kinds |= 1 << (30 - 2 * slot);
-                    bytes.extend_from_slice(&leaf.key.0);
-                    bytes.extend_from_slice(&leaf.commitment.0);
-                }
-                Held::Subtree(subtree) => {
-                    kinds |= 2 << (30 - 2 * slot);
-                    bytes.extend_from_slice(&subtree.hash.0);
-                    bytes.extend_from_slice(&subtree.epoch.to_be_bytes());
+                Slot::Leaf(_) => shape.put_leaf(*slot),
+                Slot::Subtree(_) => shape.put_subtree(*slot),
+            }
+        }
+        let hash = nodes.climb(shape, changed);
+        let mut leaves = Vec::with_capacity(shape.leaves.count_ones() as usize);
+        let mut subtrees = Vec::with_capacity(shape.subtrees.count_ones() as usize);
+        let mut put = |held| match held {
+            Slot::Leaf(leaf) => leaves.push(leaf),
+            Slot::Subtree(subtree) => subtrees.push(subtree),
+        };
+        let mut slots = slots.into_iter();
+        match old {
+            None => slots.for_each(|(_, held)| put(held)),
+            Some(old) => {
+                for slot in shape.slots() {
+                    if changed >> slot & 1 == 1 {
+                        slots.by_ref().take(1).for_each(|(_, held)| put(held));
+                    } else if let Some(leaf) = old.leaf(slot) {
+                        put(Slot::Leaf(*leaf));
+                    } else if let Some(subtree) = old.subtree(slot) {
+                        put(Slot::Subtree(subtree.clone()));
+                    }
                 }
             }
         }
-        bytes[..4].copy_from_slice(&kinds.to_be_bytes());
-        bytes
+        let inner = (shape.occupied().count_ones() >= DENSE).then(|| {
+            let of_old = |n| old.map_or(Digest::ZERO, |old| old.hash(n));
+            Box::new(std::array::from_fn(|i| nodes.get(i + 2).unwrap_or_else(|| of_old(i + 2))))
+        });
+        (Self { shape, leaves: leaves.into(), subtrees: subtrees.into(), inner }, hash)
+    }
+
+    /// Hashes of the nodes 2 to 15 as far as the page keeps them: all or none.
+    pub fn hashes(&self) -> &[Digest] {
+        self.inner.as_ref().map_or(&[], |inner| &inner[..])
     }
 
     /// The slots that hold something, in order.
     pub fn slots(&self) -> impl Iterator<Item = (usize, Held<'_>)> {
         let (mut leaves, mut subtrees) = (self.leaves.iter(), self.subtrees.iter());
-        (0..16).filter_map(move |slot| {
-            if self.shape.leaves >> slot & 1 == 1 {
-                leaves.next().map(|leaf| (slot, Held::Leaf(leaf)))
-            } else if self.shape.subtrees >> slot & 1 == 1 {
-                subtrees.next().map(|subtree| (slot, Held::Subtree(subtree)))
-            } else {
-                None
-            }
+        self.shape.slots().filter_map(move |slot| {
+            let held = match self.shape.leaves >> slot & 1 == 1 {
+                true => leaves.next().map(Held::Leaf),
+                false => subtrees.next().map(Held::Subtree),
+            };
+            held.map(|held| (slot, held))
         })
     }
 
@@ -140,157 +164,17 @@ impl Page {
 
     /// Hash of node `n`; zero if it is missing.
     pub fn hash(&self, n: usize) -> Digest {
-        match (self.shape.node(n), &self.inner) {
-            (Node::Missing, _) => Digest::ZERO,
-            (Node::Leaf(slot), _) => {
+        if let Some(inner) = self.inner.as_ref().filter(|_| (2..16).contains(&n)) {
+            return inner[n - 2];
+        }
+        match self.shape.node(n) {
+            Node::Missing => Digest::ZERO,
+            Node::Leaf(slot) => {
                 let leaf = &self.leaves[Shape::rank(self.shape.leaves, slot)];
                 leaf_hash(&leaf.key, &leaf.commitment)
             }
-            (Node::Subtree(slot), _) => self.subtrees[Shape::rank(self.shape.subtrees, slot)].hash,
-            (Node::Parent, Some(inner)) if n > 1 => inner[n - 2],
-            (Node::Parent, _) => parent_hash(&self.hash(2 * n), &self.hash(2 * n + 1)),
-        }
-    }
-}
-
-fn read_draft(id: &PageId, bytes: &[u8]) -> Result<Draft, PageError> {
-    let Some((kinds, mut values)) = bytes.split_first_chunk() else {
-        return Err(PageError::Length { expected: 4, found: bytes.len() });
-    };
-    let kinds = u32::from_be_bytes(*kinds);
-    let kind = |slot: usize| kinds >> (30 - 2 * slot) & 3;
-    let expected = 4 + (0..16).map(|slot| [0, 64, 36, 0][kind(slot) as usize]).sum::<usize>();
-    if bytes.len() != expected {
-        return Err(PageError::Length { expected, found: bytes.len() });
-    }
-    let mut take = |count| {
-        let (value, rest) = values.split_at(count);
-        values = rest;
-        value
-    };
-    let mut draft = Draft::empty();
-    for slot in 0..16 {
-        match kind(slot) {
-            0 => {}
-            1 => draft.set_leaf(slot, read_leaf(id, slot, take(64))?),
-            2 => draft.set_subtree(slot, read_subtree(id, slot, take(36))?),
-            _ => return Err(PageError::ReservedKind(slot)),
-        }
-    }
-    check_shape(id, draft.shape)?;
-    Ok(draft)
-}
-
-fn read_leaf(id: &PageId, slot: usize, bytes: &[u8]) -> Result<Leaf, PageError> {
-    let leaf = Leaf { key: read_digest(&bytes[..32]), commitment: read_digest(&bytes[32..]) };
-    if leaf.key.common_prefix(id.prefix()) < usize::from(id.depth()) || id.nibble(&leaf.key) != slot {
-        return Err(PageError::ForeignLeaf(slot));
-    }
-    Ok(leaf)
-}
-
-fn read_subtree(id: &PageId, slot: usize, bytes: &[u8]) -> Result<Subtree, PageError> {
-    let hash = read_digest(&bytes[..32]);
-    let epoch = bytes[32..].iter().fold(0, |epoch, byte| epoch << 8 | u32::from(*byte));
-    if hash == Digest::ZERO {
-        return Err(PageError::ZeroHash(slot));
-    }
-    if epoch > id.raw_epoch() {
-        return Err(PageError::Future { slot, epoch: EpochNumber(epoch.into()) });
-    }
-    Ok(Subtree { hash, epoch, page: OnceLock::new() })
-}
-
-fn read_digest(bytes: &[u8]) -> Digest {
-    let mut digest = Digest::ZERO;
-    digest.0.copy_from_slice(bytes);
-    digest
-}
-
-fn check_shape(id: &PageId, shape: Shape) -> Result<(), PageError> {
-    if id.depth() == MAX_DEPTH && (shape.subtrees != 0 || shape.has_leaf_pair()) {
-        return Err(PageError::TooDeep);
-    }
-    let enough = if id.depth() == 0 { 1 } else { 2 };
-    if shape.subtrees == 0 && shape.leaves.count_ones() < enough {
-        return Err(PageError::TooFewLeaves);
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn id(depth: u8, prefix: &[u8]) -> PageId {
-        let mut padded = Digest::ZERO;
-        padded.0[..prefix.len()].copy_from_slice(prefix);
-        PageId::new(EpochNumber(9), depth, padded).unwrap()
-    }
-
-    fn leaf(first: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0; 64];
-        bytes[..first.len()].copy_from_slice(first);
-        bytes
-    }
-
-    fn subtree(hash: u8, epoch: u32) -> Vec<u8> {
-        [&[hash; 32][..], &epoch.to_be_bytes()].concat()
-    }
-
-    #[test]
-    fn page_is_refused_with_its_cause() {
-        use PageError::*;
-        let check = |id: PageId, kinds: [u8; 4], values: &[Vec<u8>], expect| {
-            let bytes = [&kinds[..], &values.concat()].concat();
-            assert_eq!(Page::decode(&id, &bytes).unwrap_err(), expect, "{kinds:?}");
-        };
-        let root = id(0, &[]);
-        assert_eq!(Page::decode(&root, &[1, 2]).unwrap_err(), Length { expected: 4, found: 2 });
-        check(root, [0x40, 0, 0, 0], &[vec![0; 63]], Length { expected: 68, found: 67 });
-        check(root, [0x40, 0, 0, 0], &[vec![0; 65]], Length { expected: 68, found: 69 });
-        check(root, [0x80, 0, 0, 0], &[vec![0; 64]], Length { expected: 40, found: 68 });
-        check(root, [0x4c, 0, 0, 0], &[leaf(&[])], ReservedKind(2));
-        check(root, [0, 0, 0, 3], &[], ReservedKind(15));
-        check(root, [0x10, 0, 0, 0], &[leaf(&[0x20])], ForeignLeaf(1));
-        check(id(4, &[0x50]), [0x50, 0, 0, 0], &[leaf(&[0x50]), leaf(&[0x61])], ForeignLeaf(1));
-        check(id(4, &[0x50]), [0x50, 0, 0, 0], &[leaf(&[0x50]), leaf(&[0x52])], ForeignLeaf(1));
-        check(root, [0x20, 0, 0, 0], &[subtree(0, 9)], ZeroHash(1));
-        check(root, [0x20, 0, 0, 0], &[subtree(1, 10)], Future { slot: 1, epoch: EpochNumber(10) });
-        check(root, [0, 0, 0, 0], &[], TooFewLeaves);
-        check(id(8, &[1]), [0, 0, 0, 0], &[], TooFewLeaves);
-        check(id(8, &[1]), [0x40, 0, 0, 0], &[leaf(&[1])], TooFewLeaves);
-        let deepest = id(252, &[]);
-        let last = |nibble| [vec![0; 31], vec![nibble], vec![0; 32]].concat();
-        check(deepest, [0x80, 0, 0, 0], &[subtree(1, 9)], TooDeep);
-        check(deepest, [0x05, 0, 0, 0], &[last(2), last(3)], TooDeep);
-        let neighbours = [&[0x14, 0, 0, 0][..], &last(1), &last(2)].concat();
-        assert!(Page::decode(&deepest, &neighbours).is_ok());
-    }
-
-    fn kinds() -> impl Strategy<Value = Vec<u8>> {
-        prop::collection::vec(prop_oneof![4 => 0u8..3, 1 => Just(0u8)], 16)
-    }
-
-    proptest! {
-        #[test]
-        fn page_that_decodes_has_no_other_encoding(kinds in kinds(), epochs in prop::collection::vec(0u32..12, 16), cut in 0usize..400) {
-            let mut bytes = vec![0; 4];
-            for (slot, kind) in kinds.iter().enumerate() {
-                bytes[slot / 4] |= kind << (6 - 2 * (slot % 4));
-                match kind {
-                    1 => bytes.extend(leaf(&[0x70 | slot as u8, 3])),
-                    2 => bytes.extend(subtree(1 + slot as u8, epochs[slot])),
-                    _ => {}
-                }
-            }
-            bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(300)));
-            if let Ok((page, hash)) = Page::decode(&id(4, &[0x70]), &bytes) {
-                prop_assert_eq!(page.encode(), bytes);
-                prop_assert_eq!(page.hash(1), hash);
-            }
+            Node::Subtree(slot) => self.subtrees[Shape::rank(self.shape.subtrees, slot)].hash,
+            Node::Parent => parent_hash(&self.hash(2 * n), &self.hash(2 * n + 1)),
         }
     }
 }

@@ -11,8 +11,9 @@ use std::collections::VecDeque;
 
 use pds_schemas::{Digest, EpochNumber};
 
+use super::encoding::PageError;
 use super::id::{EpochTooLarge, PageId, page_epoch};
-use super::page::{Held, Page, PageError};
+use super::page::{Held, Page};
 
 /// Why the pages read back are not those of one epoch's tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -24,7 +24,7 @@ pub(super) enum Node {
 
 impl Shape {
     pub fn node(self, n: usize) -> Node {
-        let below = (self.leaves | self.subtrees) & slots_below(n);
+        let below = self.occupied() & slots_below(n);
         if below == 0 {
             return Node::Missing;
         }
@@ -38,8 +38,32 @@ impl Shape {
         }
     }
 
-    pub fn occupants(self) -> u32 {
-        (self.leaves | self.subtrees).count_ones()
+    pub fn occupied(self) -> u16 {
+        self.leaves | self.subtrees
+    }
+
+    /// The slots that hold something, in order.
+    pub fn slots(self) -> impl Iterator<Item = usize> {
+        let mut rest = self.occupied();
+        std::iter::from_fn(move || {
+            let slot = rest.trailing_zeros() as usize;
+            (rest != 0).then(|| {
+                rest &= rest - 1;
+                slot
+            })
+        })
+    }
+
+    /// Makes `slot` hold a leaf, whatever it held.
+    pub fn put_leaf(&mut self, slot: usize) {
+        self.leaves |= 1 << slot;
+        self.subtrees &= !(1 << slot);
+    }
+
+    /// Makes `slot` hold a subtree, whatever it held.
+    pub fn put_subtree(&mut self, slot: usize) {
+        self.subtrees |= 1 << slot;
+        self.leaves &= !(1 << slot);
     }
 
     /// Whether two leaves would sit at depth 256 if this were the shape of a page at depth 252.
@@ -58,11 +82,21 @@ pub(super) fn level(n: usize) -> usize {
     n.ilog2() as usize
 }
 
-fn slots_below(n: usize) -> u16 {
-    let width = 16 >> level(n);
-    let first = n * width - 16;
-    ((((1u32 << width) - 1) << first) & 0xffff) as u16
+/// The slots below node `n`, one bit each; a slot is below itself.
+pub(super) fn slots_below(n: usize) -> u16 {
+    SLOTS_BELOW[n]
 }
+
+const SLOTS_BELOW: [u16; 32] = {
+    let mut slots = [0; 32];
+    let mut n = 1usize;
+    while n < 32 {
+        let width = 16 >> n.ilog2();
+        slots[n] = ((((1u32 << width) - 1) << (n * width - 16)) & 0xffff) as u16;
+        n += 1;
+    }
+    slots
+};
 
 #[cfg(test)]
 mod tests {

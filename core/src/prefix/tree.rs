@@ -4,13 +4,13 @@
 //! read for keeping stay in memory with the snapshot; every page is hashed and compared before its first use.
 
 use std::ops::ControlFlow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pds_schemas::prefix::{PrefixProof, Terminal};
 use pds_schemas::{Digest, EpochNumber};
 
 use super::id::{EpochTooLarge, PageId, page_epoch};
-use super::page::{Held, Leaf, Page, Subtree};
+use super::page::{Held, Leaf, Link, Page, Subtree};
 use super::shape::Node;
 use super::source::{PageSource, ReadError};
 
@@ -51,7 +51,7 @@ impl PrefixTree {
             None => Err(OpenError::NoPage(root)),
             Some(epoch) if root == Digest::ZERO => Err(OpenError::EmptyWithPage(epoch)),
             Some(epoch) => {
-                let top = Subtree { hash: root, epoch: page_epoch(epoch)?, page: OnceLock::new() };
+                let top = Subtree { hash: root, epoch: page_epoch(epoch)?, page: Link::unread() };
                 Ok(Self { top: Some(Arc::new(top)) })
             }
         }
@@ -130,10 +130,10 @@ impl PrefixTree {
         key: &Digest,
         keep: Keep,
     ) -> Result<PrefixProof, ReadError<S::Error>> {
-        let mut copath = Vec::new();
         let Some(top) = &self.top else {
-            return Ok(PrefixProof { terminal: Terminal::MissingChild, copath });
+            return Ok(PrefixProof { terminal: Terminal::MissingChild, copath: Vec::new() });
         };
+        let mut copath = Vec::with_capacity(USUAL_DEPTH);
         let mut id = PageId::root(top.epoch);
         let mut page = load(source, &id, top, keep)?;
         let mut n = 1;
@@ -165,6 +165,9 @@ impl PrefixTree {
     }
 }
 
+/// Levels of trees up to some hundred million leaves, which a proof has room for from the start.
+const USUAL_DEPTH: usize = 32;
+
 /// Whether a page that is read stays in memory with the snapshot that names it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -191,7 +194,7 @@ pub(super) fn load<S: PageSource>(
     }
     let page = Arc::new(page);
     match keep {
-        Keep::Yes => Ok(Arc::clone(named.page.get_or_init(|| page))),
+        Keep::Yes => Ok(Arc::clone(named.page.keep(page))),
         Keep::No => Ok(page),
     }
 }

@@ -4,6 +4,7 @@ use pds_schemas::Digest;
 use pds_schemas::prefix::Change;
 
 use super::hash::key_of;
+use super::id::PageId;
 
 /// Most changes in one epoch's change set.
 pub const MAX_CHANGES: usize = 65_536;
@@ -91,6 +92,20 @@ impl Planting<'_> {
         }
     }
 
+    /// Takes off the leaves of the first slot of page `id` that any of these belong in; all are below that page.
+    pub fn take_slot(&mut self, id: &PageId) -> Option<(usize, Self)> {
+        let of_updates = self.updates.first().map(|update| id.nibble(&update.key));
+        let of_other = self.other.map(|(key, _)| id.nibble(&key));
+        let slot = match (of_updates, of_other) {
+            (Some(first), Some(other)) => first.min(other),
+            (first, other) => first.or(other)?,
+        };
+        let (updates, rest) = split_where(self.updates, |update| id.nibble(&update.key) == slot);
+        self.updates = rest;
+        let other = self.other.take_if(|_| of_other == Some(slot));
+        Some((slot, Self { updates, other }))
+    }
+
     /// Those whose key has a 0 at `bit`, and those that have a 1.
     pub fn split(self, bit: usize) -> [Self; 2] {
         let (left, right) = split(self.updates, bit);
@@ -105,4 +120,15 @@ impl Planting<'_> {
 /// Sorted updates that agree on all bits before `bit`, cut where `bit` turns to 1.
 pub(super) fn split(updates: &[Update], bit: usize) -> (&[Update], &[Update]) {
     updates.split_at(updates.partition_point(|update| !update.key.bit(bit)))
+}
+
+/// `updates` cut where `holds` ceases to; most are few, and looked at one by one.
+fn split_where(updates: &[Update], holds: impl Fn(&Update) -> bool) -> (&[Update], &[Update]) {
+    const FEW: usize = 32;
+    let few = updates.len() <= FEW || !holds(&updates[FEW]);
+    let count = match few {
+        true => updates.iter().take_while(|update| holds(update)).count(),
+        false => updates.partition_point(holds),
+    };
+    updates.split_at(count)
 }

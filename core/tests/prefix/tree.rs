@@ -111,6 +111,57 @@ fn past_epochs_stay_provable() {
     }
 }
 
+/// Readers keep the trees of past epochs, shared with the writer's and never read from anywhere.
+#[test]
+fn snapshots_stay_as_they_were_while_the_tree_goes_on() {
+    let none = MemoryPages::default();
+    let (mut tree, mut leaves) = (PrefixTree::empty(), Leaves::new());
+    let mut snapshots = Vec::new();
+    for epoch in 0..100 {
+        // A few of those before are replaced, a few are new, another number of them in each epoch.
+        let count = digest(epoch).0[0] as u64 % 23 + 1;
+        let old = leaves.keys().step_by(7 + epoch as usize % 5).copied();
+        let new: Leaves =
+            spread(epoch * 40, count).into_keys().chain(old).map(|key| (key, digest(epoch))).collect();
+        let applied = tree.apply_updates(&none, EpochNumber(epoch), &updates(&leaves, &new)).unwrap();
+        tree = applied.tree;
+        leaves.extend(new);
+        snapshots.push((tree.clone(), leaves.clone()));
+    }
+    // Dropped out of order: what a tree shares with those that are gone must not go with them.
+    for (tree, leaves) in snapshots.into_iter().rev().step_by(3) {
+        assert_eq!(tree.root(), naive::root(&leaves));
+        for key in leaves.keys().step_by(11).copied().chain((0..3).map(|i| digest(i + 5_000_000))) {
+            let proof = tree.prove(&none, &key).unwrap();
+            assert_eq!(proof, naive::proof(&leaves, &key));
+            assert_eq!(tree.lookup(&none, &key).unwrap(), leaves.get(&key).copied());
+        }
+    }
+}
+
+#[test]
+fn snapshot_is_read_by_other_threads_while_the_tree_goes_on() {
+    let mut grown = Grown::of(&spread(0, 500));
+    let (snapshot, leaves) = (grown.tree.clone(), grown.leaves.clone());
+    std::thread::scope(|scope| {
+        let readers = [0, 1].map(|first| {
+            let (snapshot, leaves) = (&snapshot, &leaves);
+            scope.spawn(move || {
+                for (key, commitment) in leaves.iter().skip(first).step_by(2) {
+                    let proof = snapshot.prove(&MemoryPages::default(), key).unwrap();
+                    verify_inclusion(&snapshot.root(), key, commitment, &proof).unwrap();
+                }
+            })
+        });
+        for epoch in 1..20 {
+            grown.grow(&spread(epoch * 30, 60));
+        }
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    assert_eq!(snapshot.root(), naive::root(&leaves));
+    assert_eq!(grown.tree.root(), naive::root(&grown.leaves));
+}
+
 #[test]
 fn batch_equals_its_changes_one_by_one() {
     let leaves = spread(0, 200);

@@ -311,7 +311,7 @@ fn check_evidence(
         verified?;
         whole_times.push(time);
         let evidence = Evidence::from_bytes(bytes).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let (verified, time) = cpu(|| verify_under(validator, name, &evidence, size, &root));
+        let (verified, time) = cpu(|| verify_under(&trusted, name, &evidence, size, &root));
         verified?;
         part_times.push(time);
     }
@@ -361,7 +361,7 @@ fn evidence_of(
 
 /// What is left to check for one more name when the checkpoint is verified already.
 fn verify_under(
-    validator: &Validator,
+    trusted: &TrustedValidator,
     name: &PluginName,
     evidence: &Evidence,
     size: TreeSize,
@@ -369,7 +369,7 @@ fn verify_under(
 ) -> anyhow::Result<()> {
     let extra = &evidence.extra;
     let entry = &extra.signed_tree_root;
-    let str: SignedTreeRoot = cose::open(entry, SignedKind::SignedTreeRoot, &validator.str_public())?;
+    let str: SignedTreeRoot = cose::open_by(entry, SignedKind::SignedTreeRoot, trusted.str_key())?;
     verify_inclusion(&leaf_hash(entry), evidence.index.0, size, &evidence.inclusion, root)?;
     let commitment = sha256(extra.name_record.as_ref().context("the name is included")?);
     Ok(prefix::verify_inclusion(&str.prefix_root, &key_of(name), &commitment, &extra.prefix)?)
