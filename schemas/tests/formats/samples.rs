@@ -488,6 +488,7 @@ fn disk() -> Vec<Sample> {
         prefix: None,
         names: 0,
         checkpoint: CHECKPOINT.into(),
+        frozen: false,
     };
     let named = Head {
         size: TreeSize(4),
@@ -509,6 +510,7 @@ fn disk() -> Vec<Sample> {
     vec![
         sample("empty", "after epoch 0, no names", &empty),
         sample("named", "after epoch 3; the top page is of epoch 2", &named),
+        sample("frozen", "no epoch follows", &Head { frozen: true, ..named.clone() }),
         sample("waiting", "not yet in a signed epoch", &waiting),
         sample("validated", "published, no cause", &publish(None)),
         sample("failed", "published with its cause", &publish(Some(d(0x2a)))),

@@ -142,10 +142,14 @@ impl Checker<'_> {
             None => [None; 2],
         };
         // Of two decisions about a name in one epoch, the record may have the later one alone. So another decision of that
-        // epoch has to do, and a submission said to be decided beside it is believed.
-        let of_this_epoch = |decided: &Digest| {
-            let of = self.store.submission(decided).ok().flatten().and_then(|entry| entry.published);
-            decided == digest || of.is_some_and(|of| of.epoch == published.epoch)
+        // epoch has to do, and a submission said to be decided beside it is believed. A submission that is not here was
+        // accepted after the copy was made that this validator was restored from.
+        let of_this_epoch = |decided: &Digest| match self.store.submission(decided) {
+            Ok(None) => true,
+            Ok(Some(entry)) => {
+                decided == digest || entry.published.is_some_and(|of| of.epoch == published.epoch)
+            }
+            Err(_) => false,
         };
         let found = record.changed == published.epoch
             && record.highest_release >= submission.release
