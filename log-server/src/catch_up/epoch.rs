@@ -8,7 +8,7 @@ use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::{Frontier, Node};
 use pds_core::prefix::PrefixTree;
 use pds_schemas::cose::SignedKind;
-use pds_schemas::disk::{EpochRoot, Head, Published, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, Head, SubmissionOutcome};
 use pds_schemas::prefix::Change;
 use pds_schemas::{
     Artefact, Binding, ChangeSet, Digest, EpochNumber, FailureCause, NameRecord, OwnerRecord, SignedTreeRoot,
@@ -76,8 +76,11 @@ impl Follower {
             decisions.extend(self.bring_records(epoch, group).await?);
         }
         let settled = self.unsettled.settle(str.policy, &decisions)?;
-        let decided = settled.left.iter().map(|left| decided(&self.store, epoch, left));
-        let decided = decided.collect::<anyhow::Result<Vec<_>>>()?;
+        let decided = settled.left.iter().map(|&Left { index, submission, cause }| Decided {
+            index,
+            outcome: SubmissionOutcome { submission, epoch, cause },
+        });
+        let decided: Vec<_> = decided.collect();
         let transition = Transition { epoch, changes, proof: applied.proof };
         let data =
             EpochData { epoch, pages: &applied.pages, blobs: &settled.causes, transition: &transition };
@@ -194,14 +197,6 @@ impl Follower {
         (self.head, self.frontier, self.tree) = (Some(head), frontier, tree);
         Ok(())
     }
-}
-
-/// How the store writes down that a submission was decided in `epoch`.
-fn decided(store: &Store, epoch: EpochNumber, left: &Left) -> anyhow::Result<Decided> {
-    let entry = store.submission(&left.submission).context("read submission")?;
-    let entry = entry.with_context(|| format!("submission {} is gone; run fsck", left.submission))?;
-    let published = Some(Published { epoch, cause: left.cause });
-    Ok(Decided { digest: left.submission, entry: SubmissionEntry { published, ..entry } })
 }
 
 fn check_record(
