@@ -175,7 +175,6 @@ fn restore_validator(file: &Path, backup: Option<&Path>, from: Option<&str>) -> 
 
 fn catch_up_from(config: &Config, url: &str) -> anyhow::Result<()> {
     let came = catch_up::run(config, url, &mut |epoch, last| {
-        // An epoch or so a second of work at most: one line for each hundred, and the last.
         if epoch.0.is_multiple_of(100) || epoch == last {
             eprintln!("epoch {epoch} of {last}");
         }

@@ -93,7 +93,7 @@ async fn follow(
     progress: &mut dyn FnMut(EpochNumber, EpochNumber),
 ) -> anyhow::Result<()> {
     check_checkpoint(&follower.api, follower.identity.log.verifier(), target).await?;
-    let from = follower.frontier.size();
+    let (from, url) = (follower.frontier.size(), follower.api.base().to_string());
     let leaves = leaves(&follower.api, follower.frontier.clone(), target).await?;
     let last = EpochNumber(target.size.0 - 1);
     let width = u64::from(FULL_WIDTH);
@@ -102,7 +102,7 @@ async fn follow(
         for (index, entry) in (bundle * width..).zip(entries).skip_while(|(index, _)| *index < from.0) {
             let leaf = &leaves[usize::try_from(index - from.0)?];
             let epoch = EpochNumber(index);
-            let doing = || format!("epoch {epoch} from {}", follower_url(&follower.api));
+            let doing = || format!("epoch {epoch} from {url}");
             follower
                 .take(epoch, &entry, leaf, (epoch == last).then_some(target))
                 .await
@@ -111,10 +111,6 @@ async fn follow(
         }
     }
     Ok(())
-}
-
-fn follower_url(api: &ValidatorApi) -> String {
-    api.base().to_string()
 }
 
 /// Checks that the server has exactly the log that the guard's head is of.
