@@ -23,10 +23,8 @@ use pds_core::checkpoint::SignedCheckpoint;
 use pds_core::log::Frontier;
 use pds_core::log::tile::{EntriesAddress, FULL_WIDTH, TileAddress, tile_width_at};
 use pds_core::note::VerifierKey;
-use pds_core::prefix::PrefixTree;
 use pds_schemas::disk::Head;
 use pds_schemas::{Digest, EpochNumber, TreeSize};
-use pds_store::Store;
 
 use self::epoch::Follower;
 use self::settle::Unsettled;

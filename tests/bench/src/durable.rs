@@ -303,7 +303,6 @@ fn evidence_of(
         index,
         inclusion: prove_inclusion(store, index.0, size)?,
         checkpoint: checkpoint.to_string(),
-        frozen: false,
     })
 }
 
