@@ -85,9 +85,9 @@ impl Follower {
         let data =
             EpochData { epoch, pages: &applied.pages, blobs: &settled.causes, transition: &transition };
         self.store.write_epoch_data(&data).context("write epoch data")?;
-        let read = self.store.read_back(epoch, []).context("read the epoch back")?;
+        let read = self.store.read_back(epoch, [], []).context("read the epoch back")?;
         ensure!(
-            read.pages == applied.pages && read.transition == transition,
+            read.pages == applied.pages && read.transition == transition.to_bytes(),
             "what was read back is not what was written"
         );
         self.commit(&str, entry, applied.tree, last, &decided)?;
