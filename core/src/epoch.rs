@@ -297,6 +297,7 @@ impl EpochPlan {
             prefix: self.tree.root_page().map(|page| (self.tree.root(), page)),
             names: self.str.names,
             checkpoint: checkpoint.to_string(),
+            frozen: false,
         };
         Ok(SealedEpoch { entry, nodes, frontier, checkpoint, head })
     }

@@ -68,6 +68,10 @@ pub struct Config {
     /// What is logged, e.g. `"info"` (default) or `"info,pds_log_server=debug"`.
     #[serde(default = "default_log_filter")]
     pub log_filter: String,
+    /// Only serve what the data folder holds, such as a restored backup: needs neither keys nor guard, signs nothing and
+    /// takes no submissions. Default false.
+    #[serde(default)]
+    pub read_only: bool,
     /// What clients are granted.
     #[serde(default)]
     pub http: ServeLimits,

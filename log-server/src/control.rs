@@ -9,18 +9,21 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use pds_store::Store;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 use tracing::{error, info, warn};
 
 use crate::backup;
 use crate::backup::manifest::HeadLine;
+use crate::config::Config;
+use crate::sequencer::Command;
 
 /// Its name in the data folder.
 const SOCKET_FILE: &str = "control.sock";
@@ -37,6 +40,8 @@ const ADDRESS_BYTES: usize = 108;
 pub enum Request {
     /// Make a checkpoint, and keep it until the connection ends.
     Backup,
+    /// Close the log's last epoch.
+    Freeze,
 }
 
 /// What it says.
@@ -45,6 +50,8 @@ pub enum Request {
 pub enum Reply {
     /// To [`Request::Backup`].
     Checkpoint(Checkpoint),
+    /// To [`Request::Freeze`]: the last head.
+    Frozen(HeadLine),
     /// Why not.
     Refused(String),
 }
@@ -100,12 +107,17 @@ pub struct Control {
     store: Arc<Store>,
     /// Held while there is a checkpoint: there is room for one.
     checkpoint: Arc<Mutex<()>>,
+    /// To the sequencer.
+    commands: Sender<Command>,
+    /// What it may leave waiting submissions to be decided before a log ends.
+    grace: Duration,
 }
 
 impl Control {
-    /// Over the validator in `data_dir`, whose `store` is open.
-    pub fn new(data_dir: &Path, store: Arc<Store>) -> Self {
-        Self { data_dir: data_dir.to_owned(), store, checkpoint: Arc::default() }
+    /// Over the validator of `config`, whose `store` is open and whose sequencer listens to `commands`.
+    pub fn new(config: &Config, store: Arc<Store>, commands: Sender<Command>) -> Self {
+        let grace = Duration::from_secs(config.shutdown_grace_s);
+        Self { data_dir: config.data_dir.clone(), store, checkpoint: Arc::default(), commands, grace }
     }
 
     /// Listens, in place of a server that is gone: the database's lock says so. Needs a tokio runtime around it.
@@ -166,10 +178,25 @@ impl Control {
                 }
                 Err(reason) => say(&Reply::Refused(reason)).await,
             },
+            Ok(Request::Freeze) => say(&self.freeze().await).await,
             Err(error) => say(&Reply::Refused(format!("no such request: {error}"))).await,
         };
         // One that is gone needs no answer.
         drop(said);
+    }
+
+    async fn freeze(&self) -> Reply {
+        let (answer, frozen) = oneshot::channel();
+        let ended = || Reply::Refused("it is about to end".to_owned());
+        if self.commands.send(Command::Freeze(Instant::now() + self.grace, answer)).is_err() {
+            return ended();
+        }
+        info!(grace_s = self.grace.as_secs(), "asked to freeze the log; taking no more submissions");
+        match frozen.await {
+            Ok(Ok(head)) => Reply::Frozen(HeadLine::of(&head)),
+            Ok(Err(reason)) => Reply::Refused(reason),
+            Err(_) => ended(),
+        }
     }
 
     async fn checkpoint(&self) -> Result<Held, String> {

@@ -117,15 +117,56 @@ pub fn overdue(
     digest: Digest,
     policy: Digest,
 ) -> Result<Decision, Failure> {
+    let message = "this validator did not come to a decision in the time it promised; submit a new release";
+    undecided(name, release, digest, policy, "overdue", message)
+}
+
+/// The failure of a submission that is not decided when the log ends.
+///
+/// # Errors
+/// As [`overdue`].
+pub fn frozen(
+    name: &PluginName,
+    release: Release,
+    digest: Digest,
+    policy: Digest,
+) -> Result<Decision, Failure> {
+    let message = "this validator ended its log before it came to a decision; submit to another validator";
+    undecided(name, release, digest, policy, "frozen", message)
+}
+
+/// What is left to say of a submission whose decision an epoch published beside that of a later release, when only the
+/// record of the name is known. Not for a record: none names it.
+///
+/// # Errors
+/// As [`overdue`].
+pub fn superseded(
+    name: &PluginName,
+    release: Release,
+    digest: Digest,
+    policy: Digest,
+) -> Result<Decision, Failure> {
+    let message = "decided in one epoch with a later release, which took its place; how it was decided is not known to this \
+                   validator, which was restored from a copy made before";
+    undecided(name, release, digest, policy, "superseded", message)
+}
+
+fn undecided(
+    name: &PluginName,
+    release: Release,
+    digest: Digest,
+    policy: Digest,
+    stage: &str,
+    message: &str,
+) -> Result<Decision, Failure> {
     failed_by(&FailureCause {
         name: name.clone(),
         release,
         submission: digest,
         policy,
-        stage: "overdue".to_owned(),
+        stage: stage.to_owned(),
         object: None,
-        message: "this validator did not come to a decision in the time it promised; submit a new release"
-            .to_owned(),
+        message: message.to_owned(),
         verdicts: Vec::new(),
     })
 }

@@ -48,11 +48,16 @@ pub struct EpochContent {
     pub named: Vec<(BlobKind, Digest)>,
     /// The submissions decided, with their outcomes in this epoch.
     pub decided: Vec<Decided>,
+    /// Whether it is the last epoch, after which the log is frozen.
+    pub is_last: bool,
 }
 
 /// Why an epoch was not closed. This process must not write or sign again.
 #[derive(Debug, thiserror::Error)]
 pub enum CloseError {
+    /// The log was frozen: there are no more epochs.
+    #[error("the log was frozen, and has its last epoch")]
+    Frozen,
     /// The tree could not be read or does not take the changes.
     #[error("plan the epoch")]
     Plan(#[from] Box<PlanError<StoreError>>),
@@ -81,11 +86,19 @@ impl EpochWriter {
         EpochNumber(self.head.as_ref().map_or(0, |head| head.size.0))
     }
 
+    /// Whether the last epoch was closed for ever.
+    pub fn is_frozen(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.frozen)
+    }
+
     /// Closes the next epoch with `content`, frozen by the caller (a), and returns what may now be published (g).
     ///
     /// # Errors
     /// [`CloseError`].
     pub fn close(&mut self, now: PosixTime, content: EpochContent) -> Result<Published, CloseError> {
+        if self.is_frozen() {
+            return Err(CloseError::Frozen);
+        }
         let store = Arc::clone(&self.store);
         let store_error = |doing| move |source| CloseError::Store { doing, source };
         let input = EpochInput {
@@ -127,7 +140,8 @@ impl EpochWriter {
         })?;
         clock.step("check");
         // (d) Signatures, in memory only.
-        let sealed = plan.seal(self.frontier.clone(), &self.identity.log, &self.identity.str)?;
+        let mut sealed = plan.seal(self.frontier.clone(), &self.identity.log, &self.identity.str)?;
+        sealed.head.frozen = content.is_last;
         clock.step("sign");
         // (e) Batch B, synced: the commit point.
         let commit = EpochCommit {

@@ -4,10 +4,12 @@
 
 pub mod backup;
 pub mod builder;
+pub mod catch_up;
 pub mod config;
 pub mod control;
 pub mod decide;
 pub mod epoch_writer;
+pub mod freeze;
 pub mod fsck;
 pub mod http;
 pub mod identity;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use pds_log_server::backup::manifest::Manifest;
 use pds_log_server::config::Config;
-use pds_log_server::{backup, fsck, identity, restore, run};
+use pds_log_server::{backup, catch_up, freeze, fsck, identity, restore, run};
 use pds_schemas::TreeSize;
 
 /// A plugin validator: rebuilds and verifies submitted plugins, and signs one tree of what it validated every epoch.
@@ -29,6 +29,8 @@ Examples:
                                                    copy it as it is now, running or not
   pds-log-server restore --config log-server.toml /backups/2026-11-25
                                                    check a backup wholly, and make the data folder from it
+  pds-log-server restore --config log-server.toml --from https://mirror.example/
+                                                   fetch and check what was signed after the backup was made
 
 Exit codes:
   0  done
@@ -71,17 +73,31 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Make the data folder from a backup, all of which is reread and rehashed first.
+    /// Make the data folder from a backup, catch up with the guard from a server, or one after the other.
     ///
-    /// Touches neither keys nor guard. If the guard says that more was signed than the backup holds, the server refuses to
-    /// sign.
+    /// All of a backup is reread and rehashed before it takes its place. Neither keys nor guard are touched. If the guard
+    /// says that more was signed than the backup holds, the server refuses to sign until `--from` has brought the rest: from
+    /// any server that has it, all of it verified against the guard. It can be killed and run again.
     Restore {
         /// The configuration file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
         /// The backup.
-        #[arg(value_name = "DIR")]
-        backup: PathBuf,
+        #[arg(value_name = "DIR", required_unless_present = "from")]
+        backup: Option<PathBuf>,
+        /// A server that has the rest of the log.
+        #[arg(long, value_name = "URL")]
+        from: Option<String>,
+    },
+    /// End the log: decide or fail all that waits in a last epoch, and sign nothing ever again. What was published stays
+    /// served.
+    Freeze {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Say that you know that this cannot be undone.
+        #[arg(long, required = true)]
+        for_ever: bool,
     },
     /// Reread and rehash everything that a stopped validator stores, and name every bad place.
     Fsck {
@@ -108,7 +124,10 @@ fn main() -> ExitCode {
         }
         (Some(Command::Init { config, json }), _) => init(&config, json),
         (Some(Command::Backup { config, target, json }), _) => make_backup(&config, &target, json),
-        (Some(Command::Restore { config, backup }), _) => restore_backup(&config, &backup),
+        (Some(Command::Restore { config, backup, from }), _) => {
+            restore_validator(&config, backup.as_deref(), from.as_deref())
+        }
+        (Some(Command::Freeze { config, .. }), _) => end_log(&config),
         (None, Run { config: Some(file), check_config }) => Config::load(&file).and_then(|config| {
             if check_config {
                 println!("{} is fine", file.display());
@@ -146,9 +165,42 @@ fn make_backup(file: &Path, target: &Path, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn restore_backup(file: &Path, backup: &Path) -> anyhow::Result<()> {
+fn restore_validator(file: &Path, backup: Option<&Path>, from: Option<&str>) -> anyhow::Result<()> {
     let config = Config::load(file)?;
-    let restored = restore::run(&config, backup)?;
+    if let Some(backup) = backup {
+        restore_backup(&config, backup)?;
+    }
+    from.map_or(Ok(()), |url| catch_up_from(&config, url))
+}
+
+fn catch_up_from(config: &Config, url: &str) -> anyhow::Result<()> {
+    let came = catch_up::run(config, url, &mut |epoch, last| {
+        if epoch.0.is_multiple_of(100) || epoch == last {
+            eprintln!("epoch {epoch} of {last}");
+        }
+    })?;
+    let catch_up::CaughtUp { epochs, settled, unknown, lost } = came;
+    println!("{}: caught up with the guard, {epochs} epochs, all checked: it may sign", config.origin);
+    println!("{settled} submissions that waited in the copy were decided in them");
+    if epochs > 0 {
+        println!(
+            "gone, being accepted after the copy was made: the uploads and receipts of {unknown} decisions, and {lost} \
+             submissions that their names show as undecided; of others nothing is known. Their developers have receipts: \
+             ask them to submit new releases"
+        );
+    }
+    Ok(())
+}
+
+fn end_log(file: &Path) -> anyhow::Result<()> {
+    let config = Config::load(file)?;
+    let last = freeze::run(&config)?;
+    println!("{}: frozen at {} epochs, log root {}", config.origin, last.size, last.log_root);
+    Ok(())
+}
+
+fn restore_backup(config: &Config, backup: &Path) -> anyhow::Result<()> {
+    let restored = restore::run(config, backup)?;
     let epochs = restored.head.as_ref().map_or(TreeSize(0), |head| head.size);
     println!("{}: restored {epochs} epochs into {}, all checked", config.origin, config.data_dir.display());
     match restored.standing {

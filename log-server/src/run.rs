@@ -34,9 +34,16 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// What kept it from starting.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let metrics = telemetry::start(config.log_format, &config.log_filter)?;
-    check_confinement(config)?;
     config.http.reserve_files()?;
+    if config.read_only {
+        return serve_copy(config, metrics);
+    }
     let mut writer = recovery::open(config)?;
+    if writer.is_frozen() {
+        info!("the log is frozen: serving what was published, and signing nothing more");
+    } else {
+        check_confinement(config)?;
+    }
     let published = match recovery::published(&writer)? {
         Some(published) => published,
         None => writer.close(now(), EpochContent::default()).context("close epoch 0")?,
@@ -49,10 +56,10 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Before the threads begin, so that nothing that fails from here on leaves them behind.
     let (listener, termination) = runtime.block_on(listen(config))?;
-    let control = Control::new(&config.data_dir, store);
+    let (commands, inbox) = mpsc::channel();
+    let control = Control::new(config, store, commands.clone());
     let control_socket = runtime.block_on(async { control.listen() })?;
 
-    let (commands, inbox) = mpsc::channel();
     let (places, places_inbox) = mpsc::channel();
     let stop = Arc::new(AtomicBool::new(false));
     let builder = Builder {
@@ -63,27 +70,40 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         stop: Arc::clone(&stop),
     };
     let decisions = commands.clone();
-    let rules = Rules {
-        interval: Duration::from_secs(config.epoch_interval_s),
-        decide_within_s: config.decide_within_s,
-        queue_limit: config.queue_limit,
-        disk: config.data_dir.clone(),
-        reserve_bytes: config.free_space_reserve_mib << 20,
-    };
-    let sequencer = Sequencer::new(rules, writer, Arc::clone(&shared), queue, next_index, places);
+    let sequencer = Sequencer::new(Rules::of(config), writer, Arc::clone(&shared), queue, next_index, places);
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
     let builder = thread("builder").spawn(move || builder.run(&places_inbox, &decisions))?;
     let sequencer = thread("sequencer").spawn(move || sequencer.run(&inbox))?;
 
     runtime.spawn(control.serve(control_socket));
     let api = Api::new(shared, identity, commands.clone(), metrics);
-    let served = runtime.block_on(serve(config, listener, termination, api, &commands, sequencer));
+    let end = sequencer_ends(config, termination, commands, sequencer);
+    let served = runtime.block_on(serve(config, listener, api, end));
     stop.store(true, Ordering::Relaxed);
     // The submission that the builder is at stays in the queue.
     let built = builder.join();
     control::remove_socket(&config.data_dir).context("remove the control socket")?;
     served?;
     ensure!(built.is_ok(), "the builder ended in panic; see above");
+    info!("ended");
+    Ok(())
+}
+
+/// Serves what the data folder holds, and does nothing else, until SIGTERM or SIGINT.
+fn serve_copy(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<()> {
+    let (store, published) = recovery::open_to_serve(config)?;
+    let shared = Arc::new(Shared::read_only(store, published));
+    let identity = PublicIdentity::load(&config.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let (listener, termination) = runtime.block_on(listen(config))?;
+    info!("read_only: serving a copy, and signing nothing");
+    // Nobody hears commands, and nothing is refused later than at the door.
+    let (commands, _) = mpsc::channel();
+    let end = async {
+        info!(signal = termination.await, "ending");
+        Ok(())
+    };
+    runtime.block_on(serve(config, listener, Api::new(shared, identity, commands, metrics), end))?;
     info!("ended");
     Ok(())
 }
@@ -102,13 +122,12 @@ async fn listen(
     Ok((listener, termination))
 }
 
+/// Serves until `end`, and then what is under way.
 async fn serve(
     config: &Config,
     listener: TcpListener,
-    termination: impl Future<Output = &'static str>,
     api: Api,
-    commands: &mpsc::Sender<Command>,
-    sequencer: JoinHandle<()>,
+    end: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let size = api.shared.published().head.size;
@@ -118,6 +137,20 @@ async fn serve(
     let server = tokio::spawn(http::serve(listener, router(api), config.http.clone(), async {
         let _ = drained.await;
     }));
+    let ended = end.await;
+    upkeep.abort();
+    let _ = drain.send(());
+    server.await.context("serve")?;
+    ended
+}
+
+/// Waits for the sequencer's end, which a signal asks for.
+async fn sequencer_ends(
+    config: &Config,
+    termination: impl Future<Output = &'static str>,
+    commands: mpsc::Sender<Command>,
+    sequencer: JoinHandle<()>,
+) -> anyhow::Result<()> {
     let mut sequencer = tokio::task::spawn_blocking(move || sequencer.join());
     let ended = tokio::select! {
         ended = &mut sequencer => ended,
@@ -128,9 +161,6 @@ async fn serve(
             sequencer.await
         }
     };
-    upkeep.abort();
-    let _ = drain.send(());
-    server.await.context("serve")?;
     ensure!(ended?.is_ok(), "the sequencer ended in panic; see above");
     Ok(())
 }

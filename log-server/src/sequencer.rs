@@ -13,13 +13,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use metrics::{counter, gauge, histogram};
 use pds_core::cose;
 use pds_schemas::cose::SignedKind;
-use pds_schemas::disk::SubmissionEntry;
+use pds_schemas::disk::{Head, SubmissionEntry};
 use pds_schemas::json::Progress;
 use pds_schemas::{Artefact, Digest, PluginName, PosixTime, Receipt, Release};
 use pds_store::Accepted;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use crate::config::Config;
 use crate::decide::{self, Decision};
 use crate::epoch_writer::EpochWriter;
 use crate::intake::Candidate;
@@ -38,7 +39,12 @@ pub enum Command {
     Decided(u64, Box<Decision>),
     /// Take nothing more, wait until then for what is queued, close a last epoch, and end.
     Finish(Instant),
+    /// Take nothing more, wait until then for what is queued, and close the log's last epoch for ever.
+    Freeze(Instant, FreezeAnswer),
 }
+
+/// Where the answer to [`Command::Freeze`] goes: the last head, or why there is none.
+pub type FreezeAnswer = oneshot::Sender<Result<Head, String>>;
 
 /// Where the answer to [`Command::Accept`] goes.
 pub type Answer = oneshot::Sender<Result<Acknowledged, Refusal>>;
@@ -83,6 +89,9 @@ pub enum Refusal {
     /// The process is about to end.
     #[error("the validator is shutting down")]
     Finishing,
+    /// The log is frozen, or about to be.
+    #[error("this log is frozen: it has its last epoch, and takes no more submissions")]
+    Frozen,
 }
 
 /// Fixed choices of the sequencer.
@@ -110,6 +119,21 @@ pub struct Sequencer {
     /// Places of the queue, for the builder to decide.
     builder: Sender<u64>,
     finish: Option<Instant>,
+    /// When to freeze the log, and whom to tell.
+    freeze: Option<(Instant, Vec<FreezeAnswer>)>,
+}
+
+impl Rules {
+    /// What `config` says.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            interval: Duration::from_secs(config.epoch_interval_s),
+            decide_within_s: config.decide_within_s,
+            queue_limit: config.queue_limit,
+            disk: config.data_dir.clone(),
+            reserve_bytes: config.free_space_reserve_mib << 20,
+        }
+    }
 }
 
 impl Sequencer {
@@ -126,14 +150,16 @@ impl Sequencer {
             // Fails only when the builder has ended, and then nothing is decided any more.
             let _ = builder.send(index);
         }
-        Self { rules, writer, shared, queue, next_index, builder, finish: None }
+        Self { rules, writer, shared, queue, next_index, builder, finish: None, freeze: None }
     }
 
     /// Works until told to finish, or until nobody can tell it anything any more.
     pub fn run(mut self, commands: &Receiver<Command>) {
         let mut next_epoch = Instant::now() + self.rules.interval;
         loop {
-            let wake = self.finish.map_or(next_epoch, |deadline| deadline.min(next_epoch));
+            let deadlines = [self.finish, self.freeze.as_ref().map(|(deadline, _)| *deadline)];
+            let wake =
+                deadlines.into_iter().flatten().min().map_or(next_epoch, |deadline| deadline.min(next_epoch));
             match commands.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(first) => self.apply(std::iter::once(first).chain(commands.try_iter().take(GROUP - 1))),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -141,6 +167,9 @@ impl Sequencer {
             }
             let instant = Instant::now();
             let done = self.queue.undecided() == 0 || self.shared.halted().is_some();
+            if self.freeze.as_ref().is_some_and(|(deadline, _)| done || instant >= *deadline) {
+                self.close_for_ever();
+            }
             if self.finish.is_some_and(|deadline| done || instant >= deadline) {
                 break;
             }
@@ -163,6 +192,11 @@ impl Sequencer {
                 Command::Accept(candidate, answer) => group.push((*candidate, answer)),
                 Command::Decided(index, decision) => self.decided(index, *decision),
                 Command::Finish(deadline) => self.finish = Some(deadline),
+                Command::Freeze(deadline, answer) => {
+                    let (earliest, answers) = self.freeze.get_or_insert_with(|| (deadline, Vec::new()));
+                    *earliest = deadline.min(*earliest);
+                    answers.push(answer);
+                }
             }
         }
         if !group.is_empty() {
@@ -256,6 +290,9 @@ impl Sequencer {
         if self.shared.halted().is_some() {
             return Err(Refusal::Halted);
         }
+        if self.freeze.is_some() || self.writer.is_frozen() {
+            return Err(Refusal::Frozen);
+        }
         if self.finish.is_some() {
             return Err(Refusal::Finishing);
         }
@@ -320,15 +357,48 @@ impl Sequencer {
         }
     }
 
+    /// Fails what is undecided, closes the log's last epoch, and tells those who asked for it.
+    fn close_for_ever(&mut self) {
+        let Some((_, answers)) = self.freeze.take() else { return };
+        for (index, waiting) in self.queue.overdue(PosixTime(u64::MAX)) {
+            let policy = *self.writer.policy.digest();
+            match decide::frozen(&waiting.name, waiting.release, waiting.digest, policy) {
+                Ok(decision) => {
+                    warn!(name = %waiting.name, release = waiting.release.0, "not decided before the log ends: failed");
+                    self.decided(index, decision);
+                }
+                Err(failure) => {
+                    self.halt("fail a submission", &std::io::Error::other(failure.message));
+                }
+            }
+        }
+        // More than one when more names wait than one epoch changes.
+        while self.shared.halted().is_none() && !self.writer.is_frozen() {
+            self.close(now(), true);
+        }
+        let frozen = match (&self.writer.head, self.shared.halted()) {
+            (Some(head), None) => Ok(head.clone()),
+            (_, reason) => Err(reason.unwrap_or_default()),
+        };
+        for answer in answers {
+            let _ = answer.send(frozen.clone());
+        }
+    }
+
     fn close_epoch(&mut self, now: PosixTime) {
-        if self.shared.halted().is_some() {
+        self.close(now, false);
+    }
+
+    /// Closes the next epoch, which is the last one if it may be and nothing is left to say.
+    fn close(&mut self, now: PosixTime, may_be_last: bool) {
+        if self.shared.halted().is_some() || self.writer.is_frozen() {
             return;
         }
         let started = Instant::now();
         self.decide_overdue(self.writer.head.as_ref().map_or(now, |head| head.time.max(now)));
         let epoch = self.writer.next_epoch();
         let frozen = self.queue.freeze(epoch, &self.writer.store, &self.writer.tree);
-        let Frozen { content, covered } = match frozen {
+        let Frozen { mut content, covered } = match frozen {
             Ok(frozen) => frozen,
             Err(error) => {
                 self.halt("freeze an epoch", &*error);
@@ -337,6 +407,7 @@ impl Sequencer {
         };
         let published: HashSet<Digest> = content.decided.iter().map(|d| d.outcome.submission).collect();
         let changed = content.names.len();
+        content.is_last = may_be_last && published.len() == self.queue.len();
         match self.writer.close(now, content) {
             Ok(epoch) => {
                 let (number, names) = (epoch.str.epoch.0, epoch.str.names);
@@ -390,6 +461,7 @@ impl Refusal {
             Self::NoSpace => "no-space",
             Self::Halted => "halted",
             Self::Finishing => "finishing",
+            Self::Frozen => "frozen",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use pds_core::prefix::PrefixTree;
 use pds_schemas::disk::Head;
 use pds_schemas::json::Progress;
-use pds_schemas::{Digest, SignedTreeRoot};
+use pds_schemas::{Digest, EpochNumber, SignedTreeRoot};
 use pds_store::Store;
 
 /// The last published epoch, whole: what is read from one of these belongs together.
@@ -33,6 +33,17 @@ pub struct Shared {
     progress: Mutex<HashMap<Digest, Progress>>,
     /// Why nothing is signed or accepted any more. Set once, by the sequencer.
     halted: RwLock<Option<String>>,
+    /// Whether this only serves a copy. Set before anybody sees it.
+    is_read_only: bool,
+}
+
+/// Why nothing more is ever signed or accepted, and all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The log has its last epoch.
+    Frozen(EpochNumber),
+    /// This process serves a copy.
+    ReadOnly,
 }
 
 impl Shared {
@@ -43,7 +54,22 @@ impl Shared {
             published: RwLock::new(Arc::new(published)),
             progress: Mutex::default(),
             halted: RwLock::default(),
+            is_read_only: false,
         }
+    }
+
+    /// As [`Shared::new`], for a process that only serves.
+    pub fn read_only(store: Arc<Store>, published: Published) -> Self {
+        Self { is_read_only: true, ..Self::new(store, published) }
+    }
+
+    /// Whether, and why, this process accepts and signs nothing by what it is for.
+    pub fn closed(&self) -> Option<Closed> {
+        let head = &self.published().head;
+        if head.frozen {
+            return Some(Closed::Frozen(EpochNumber(head.size.0 - 1)));
+        }
+        self.is_read_only.then_some(Closed::ReadOnly)
     }
 
     /// The last published epoch.

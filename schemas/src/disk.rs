@@ -22,6 +22,8 @@ pub struct Head {
     pub names: u64,
     /// The checkpoint, a signed note, as the log signed it.
     pub checkpoint: String,
+    /// Whether this head is the last one: no epoch ever follows.
+    pub frozen: bool,
 }
 
 impl Artefact for Head {
@@ -42,6 +44,9 @@ impl Artefact for Head {
             }
             r.key(6).uint(self.names);
             r.key(7).text(&self.checkpoint);
+            if self.frozen {
+                r.key(8).uint(1);
+            }
         });
     }
 
@@ -57,6 +62,12 @@ impl Artefact for Head {
                 })?,
                 names: r.required(6, "head.names", Decoder::uint)?,
                 checkpoint: r.required(7, "head.checkpoint", |d| d.text(4096))?.to_owned(),
+                frozen: r
+                    .optional(8, "head.frozen", |d| {
+                        let flag = d.uint()?;
+                        d.rule(flag == 1, "frozen is 1 or absent")
+                    })?
+                    .is_some(),
             };
             r.rule(head.size.0 > 0, "a head has at least epoch 0")?;
             r.rule((head.names == 0) == head.prefix.is_none(), "a prefix root stands exactly beside names")?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use pds_schemas::{DecodeError, Digest, EpochNumber};
+use pds_schemas::{DecodeError, Digest, EpochNumber, TreeSize};
 
 use crate::Place;
 
@@ -87,6 +87,12 @@ pub enum StoreError {
     /// A write or sync failed before. What is on disk is unknown until the store is opened anew; reads go on.
     #[error("an earlier write failed: this process writes no more, restart it")]
     Poisoned,
+    /// The log was frozen: nothing is ever added to it.
+    #[error("the log was frozen at {size} epochs: nothing is ever added to it")]
+    Frozen {
+        /// The head's size.
+        size: TreeSize,
+    },
     /// Opened for reading.
     #[error("the store was opened for reading only")]
     ReadOnly,

@@ -84,9 +84,9 @@ impl Store {
         let db = open_database(&database(budget), path, budget)?;
         let mut store = Self::new(db, path, lock, None);
         store.check_format()?;
-        let size = store.head()?.map_or(0, |head: Head| head.size.0);
+        let (size, frozen) = store.head()?.map_or((0, false), |head: Head| (head.size.0, head.frozen));
         let next_index = store.next_queue_index()?;
-        store.writer = Some(Mutex::new(Writer { size, next_index }));
+        store.writer = Some(Mutex::new(Writer { size, next_index, frozen }));
         Ok(store)
     }
 

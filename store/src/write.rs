@@ -11,7 +11,7 @@ use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::Node;
 use pds_core::prefix::PageId;
 use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
-use pds_schemas::{Artefact, Digest, EpochNumber, Transition};
+use pds_schemas::{Artefact, Digest, EpochNumber, Transition, TreeSize};
 use rocksdb::{WriteBatch, WriteOptions};
 
 use crate::family::{HEAD_KEY, NEXT_INDEX_KEY, blob_key, node_key};
@@ -86,6 +86,8 @@ pub(crate) struct Writer {
     pub size: u64,
     /// Index of the next submission.
     pub next_index: u64,
+    /// Whether the head is the last one.
+    pub frozen: bool,
 }
 
 impl Store {
@@ -97,10 +99,10 @@ impl Store {
     /// Stores submissions with their archives and queues them, all in one synced write: durable when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Contradiction`] when an index is not the next one, a submission is there already: none of the
-    /// submissions was stored. [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Database`].
+    /// [`StoreError::Frozen`], and [`StoreError::Contradiction`] when an index is not the next one or a submission is there
+    /// already: none of the submissions was stored. [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Database`].
     pub fn accept(&self, submissions: &[Accepted]) -> Result<(), StoreError> {
-        let mut writer = self.turn()?;
+        let mut writer = self.turn_to_grow()?;
         let mut batch = WriteBatch::default();
         let mut next_index = writer.next_index;
         let mut given = BTreeSet::new();
@@ -126,11 +128,11 @@ impl Store {
     /// [`Store::drop_unfinished`] removes it again (blobs stay: they are named by their hash, and nothing names them).
     ///
     /// # Errors
-    /// [`StoreError::EpochOutOfOrder`], [`StoreError::Unfinished`], [`StoreError::Contradiction`] for a page or transition
+    /// [`StoreError::Frozen`], [`StoreError::EpochOutOfOrder`], [`StoreError::Unfinished`], [`StoreError::Contradiction`] for a page or transition
     /// of another epoch, all before anything is written. [`StoreError::Poisoned`], [`StoreError::ReadOnly`],
     /// [`StoreError::Database`].
     pub fn write_epoch_data(&self, data: &EpochData<'_>) -> Result<(), StoreError> {
-        let writer = self.turn()?;
+        let writer = self.turn_to_grow()?;
         let expected = EpochNumber(writer.size);
         if data.epoch != expected {
             return Err(StoreError::EpochOutOfOrder { expected, found: data.epoch });
@@ -192,10 +194,10 @@ impl Store {
     /// are synced up to this write, and A was written before.
     ///
     /// # Errors
-    /// [`StoreError::EpochOutOfOrder`], and [`StoreError::Contradiction`] when the parts do not fit each other, batch A or
+    /// [`StoreError::Frozen`], [`StoreError::EpochOutOfOrder`], and [`StoreError::Contradiction`] when the parts do not fit each other, batch A or
     /// the queue; nothing was written. [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Database`].
     pub fn commit_epoch(&self, commit: &EpochCommit<'_>) -> Result<(), StoreError> {
-        let mut writer = self.turn()?;
+        let mut writer = self.turn_to_grow()?;
         let (epoch, expected) = (EpochNumber(commit.head.size.0.saturating_sub(1)), EpochNumber(writer.size));
         if commit.head.size != expected.log_size() {
             return Err(StoreError::EpochOutOfOrder { expected, found: epoch });
@@ -215,6 +217,7 @@ impl Store {
         batch.put_cf(self.family(Family::Meta), HEAD_KEY, commit.head.to_bytes());
         self.write_synced(batch, "commit an epoch")?;
         writer.size = commit.head.size.0;
+        writer.frozen = commit.head.frozen;
         Ok(())
     }
 
@@ -314,6 +317,12 @@ impl Store {
         }
         self.write(batch, false, "write epoch data")?;
         Ok(WriteBatch::default())
+    }
+
+    /// A turn to write something new, which a frozen log does not take.
+    fn turn_to_grow(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
+        let writer = self.turn()?;
+        if writer.frozen { Err(StoreError::Frozen { size: TreeSize(writer.size) }) } else { Ok(writer) }
     }
 
     pub(crate) fn turn(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {

@@ -228,3 +228,28 @@ fn statistics_move_when_what_is_in_memory_goes_to_tables() {
     assert!(read.block_cache_bytes > before.block_cache_bytes);
     assert_eq!(read.block_cache_capacity_bytes, BUDGET.block_cache_bytes as u64);
 }
+
+#[test]
+fn frozen_store_takes_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pv = Validator::create(&folder.path().join("store"));
+    pv.close(&[]);
+    let mut last = pv.draft(&[]);
+    last.head.frozen = true;
+    pv.store.write_epoch_data(&last.data()).unwrap();
+    pv.store.commit_epoch(&last.commit()).unwrap();
+    pv.adopt(last);
+    let refuses = |pv: &Validator| {
+        let size = TreeSize(2);
+        let is_frozen = |result: Result<(), StoreError>| matches!(result, Err(StoreError::Frozen { size: found }) if found == size);
+        let next = pv.draft(&[]);
+        assert!(is_frozen(pv.store.write_epoch_data(&next.data())));
+        assert!(is_frozen(pv.store.commit_epoch(&next.commit())));
+        assert!(is_frozen(pv.store.accept(&[pv.accepted("org.example.a", 1, 0)])));
+        assert!(!pv.store.is_poisoned(), "it is no fault");
+        assert_eq!(pv.store.head().unwrap().unwrap().size, size);
+        assert_sound(&pv.store);
+    };
+    refuses(&pv);
+    refuses(&pv.reopen(&BUDGET));
+}

@@ -8,6 +8,7 @@
 
 pub mod archive;
 pub mod http;
+pub mod mirror;
 pub mod plugins;
 pub mod process;
 pub mod random;

@@ -1,7 +1,7 @@
 //! What is asked for by its digest: whoever gives it, it is that or it is refused.
 
 use pds_core::hash::sha256;
-use pds_schemas::{Artefact, Binding, Digest, FailureCause, OwnerRecord, Policy};
+use pds_schemas::{Artefact, Binding, Digest, FailureCause, NameRecord, OwnerRecord, Policy};
 
 use super::{ApiError, ValidatorApi};
 use crate::http::CBOR;
@@ -9,6 +9,14 @@ use crate::http::CBOR;
 const OCTETS: &str = "application/octet-stream";
 
 impl ValidatorApi {
+    /// A name record.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn record(&self, digest: &Digest) -> Result<NameRecord, ApiError> {
+        self.addressed("records", digest, CBOR).await
+    }
+
     /// A failure cause.
     ///
     /// # Errors

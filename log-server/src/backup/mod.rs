@@ -77,6 +77,7 @@ impl Source {
             Some(mut server) => match server.ask(&Request::Backup)? {
                 Reply::Checkpoint(made) => (made, Some(server)),
                 Reply::Refused(reason) => bail!("the server makes no backup: {reason}"),
+                Reply::Frozen(_) => bail!("the server answers something else"),
             },
             None => {
                 let store = Store::open(config.store_dir(), &config.memory());

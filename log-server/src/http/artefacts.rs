@@ -57,6 +57,11 @@ fn checked_changes(store: &Store, key: &PublicKey, epoch: EpochNumber) -> anyhow
     Ok(bytes)
 }
 
+/// `GET /records/{sha256}`: a name record, whatever became of it since.
+pub async fn record(api: State<Api>, digest: Path<String>) -> Answer {
+    blob(&api, BlobKind::NameRecord, CBOR, &digest)
+}
+
 /// `GET /bindings/{sha256}`.
 pub async fn binding(api: State<Api>, digest: Path<String>) -> Answer {
     blob(&api, BlobKind::Binding, CBOR, &digest)

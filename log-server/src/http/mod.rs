@@ -85,6 +85,7 @@ pub fn router(api: Api) -> Router {
         .route("/proofs/consistency", get(log::consistency))
         .route("/epochs/{epoch}", get(artefacts::str))
         .route("/epochs/{epoch}/changes", get(artefacts::changes))
+        .route("/records/{digest}", get(artefacts::record))
         .route("/bindings/{digest}", get(artefacts::binding))
         .route("/causes/{digest}", get(artefacts::cause))
         .route("/policies/{digest}", get(artefacts::policy))

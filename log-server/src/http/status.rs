@@ -8,6 +8,7 @@ use pds_store::Statistics;
 
 use super::Api;
 use super::respond::{Answer, TEXT, fleeting, internal};
+use crate::shared::Closed;
 
 /// `GET /`: who this is, for a person.
 pub async fn landing(State(api): State<Api>) -> Answer {
@@ -29,10 +30,17 @@ pub async fn healthz() -> Answer {
     Ok(fleeting(TEXT, "ok\n"))
 }
 
-/// `GET /readyz`: the process also accepts and signs.
+/// `GET /readyz`: the process does all that it is for, which is to accept and sign unless the log is frozen or a copy.
 pub async fn readyz(State(api): State<Api>) -> Answer {
     match api.shared.halted() {
-        None => Ok(fleeting(TEXT, "ready\n")),
+        None => Ok(fleeting(
+            TEXT,
+            match api.shared.closed() {
+                None => "ready\n",
+                Some(Closed::Frozen(_)) => "frozen: serving what was published, for good\n",
+                Some(Closed::ReadOnly) => "read-only: serving a copy\n",
+            },
+        )),
         Some(reason) => {
             let detail = format!("serving what is published; accepting and signing nothing: {reason}");
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "halted", detail))
@@ -44,6 +52,7 @@ pub async fn readyz(State(api): State<Api>) -> Answer {
 pub async fn metrics(State(api): State<Api>) -> Answer {
     let statistics = api.shared.store.statistics().map_err(|e| internal("read statistics", e))?;
     store_figures(&statistics);
+    gauge!("pds_frozen").set(f64::from(u8::from(api.shared.published().head.frozen)));
     Ok(fleeting("text/plain; version=0.0.4; charset=utf-8", api.metrics.render()))
 }
 

@@ -22,12 +22,16 @@ use super::respond::{Answer, JSON, fleeting, internal, json, parse};
 use super::{Api, UPLOAD_UNIT};
 use crate::intake::{self, IntakeError};
 use crate::sequencer::{Command, Refusal};
+use crate::shared::Closed;
 
 /// Seconds after which a client may try again when there is no room now.
 const RETRY_AFTER_S: u32 = 5;
 
 /// `POST /submissions`: 202 with the signed receipt once the submission is durable, 200 if it was there before.
 pub async fn submit(State(api): State<Api>, request: Request) -> Answer {
+    if let Some(closed) = api.shared.closed() {
+        return Err(not_taken(closed));
+    }
     let (body, room) = read_body(&api, request).await?;
     // A task of its own: a client that goes away does not give back what its submission still takes up.
     let taken = tokio::spawn(take(api, body, room)).await;
@@ -190,6 +194,16 @@ fn exceeded(cause: &DecodeError) -> Option<u64> {
     }
 }
 
+fn not_taken(closed: Closed) -> Problem {
+    match closed {
+        Closed::Frozen(_) => refused(Refusal::Frozen),
+        Closed::ReadOnly => {
+            let detail = "this server only serves a copy of the log; submit to the validator itself";
+            Problem::new(StatusCode::FORBIDDEN, "read-only", detail)
+        }
+    }
+}
+
 fn refused(refusal: Refusal) -> Problem {
     let detail = refusal.to_string();
     let problem = |status, kind: &str| Problem::new(status, kind, detail.clone());
@@ -206,6 +220,7 @@ fn refused(refusal: Refusal) -> Problem {
         }
         Refusal::NoSpace | Refusal::Halted => unavailable("not-accepting").retry_after_s(60),
         Refusal::Finishing => unavailable("shutting-down").retry_after_s(RETRY_AFTER_S),
+        Refusal::Frozen => problem(StatusCode::GONE, "frozen"),
     }
 }
 

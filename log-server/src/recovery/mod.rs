@@ -16,13 +16,13 @@ use pds_core::note::VerifierKey;
 use pds_core::prefix::PrefixTree;
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::Head;
-use pds_schemas::{Artefact, EpochNumber, SignedTreeRoot, TreeSize};
+use pds_schemas::{Artefact, EpochNumber, PublicKey, SignedTreeRoot, TreeSize};
 use pds_store::{Blob, BlobKind, Store};
 use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::epoch_writer::EpochWriter;
-use crate::identity::Identity;
+use crate::identity::{Identity, PublicIdentity};
 use crate::shared::Published;
 use standing::{Standing, open_guard, standing};
 
@@ -49,10 +49,7 @@ pub fn open(config: &Config) -> anyhow::Result<EpochWriter> {
     }
     let size = head.as_ref().map_or(TreeSize(0), |head| head.size);
     let frontier = Frontier::load(&store, size).context("read log")?;
-    let tree = match head.as_ref().and_then(|head| head.prefix) {
-        Some((root, page)) => PrefixTree::open(root, Some(page)).context("open prefix tree")?,
-        None => PrefixTree::empty(),
-    };
+    let tree = tree_of(head.as_ref())?;
     Ok(EpochWriter {
         store: Arc::new(store),
         guard,
@@ -71,13 +68,49 @@ pub fn open(config: &Config) -> anyhow::Result<EpochWriter> {
 /// When the database does not hold the head's STR.
 pub fn published(writer: &EpochWriter) -> anyhow::Result<Option<Published>> {
     let Some(head) = &writer.head else { return Ok(None) };
+    let key = cose::public_key(&writer.identity.str);
+    published_of(&writer.store, head, &key, writer.tree.clone()).map(Some)
+}
+
+/// Opens what a copy holds, to serve and nothing else: without keys and guard, and without changing a file.
+///
+/// # Errors
+/// Says what does not fit.
+pub fn open_to_serve(config: &Config) -> anyhow::Result<(Arc<Store>, Published)> {
+    let identity = PublicIdentity::load(&config.data_dir)?;
+    ensure!(
+        identity.log.origin() == config.origin,
+        "{} is of {}, the configuration is of {}",
+        config.data_dir.display(),
+        identity.log.origin(),
+        config.origin
+    );
+    let store = Store::open_read_only(config.store_dir(), &config.memory());
+    let store = store.with_context(|| format!("open the database in {}", config.data_dir.display()))?;
+    let head = checked_head(&store, &identity.log)?.context("there is no epoch to serve yet")?;
+    let tree = tree_of(Some(&head))?;
+    let published = published_of(&store, &head, &identity.str.public_key(), tree)?;
+    Ok((Arc::new(store), published))
+}
+
+/// The prefix tree of `head`.
+///
+/// # Errors
+/// When its root and page name no tree.
+pub fn tree_of(head: Option<&Head>) -> anyhow::Result<PrefixTree> {
+    match head.and_then(|head| head.prefix) {
+        Some((root, page)) => PrefixTree::open(root, Some(page)).context("open prefix tree"),
+        None => Ok(PrefixTree::empty()),
+    }
+}
+
+fn published_of(store: &Store, head: &Head, key: &PublicKey, tree: PrefixTree) -> anyhow::Result<Published> {
     let epoch = EpochNumber(head.size.0 - 1);
-    let entry = writer.store.entry(epoch).context("read STR")?;
+    let entry = store.entry(epoch).context("read STR")?;
     let entry = entry.with_context(|| format!("the STR of epoch {epoch} is gone; run fsck"))?;
     ensure!(leaf_hash(&entry) == head.str_hash, "the STR of epoch {epoch} is damaged; run fsck");
-    let key = cose::public_key(&writer.identity.str);
-    let str: SignedTreeRoot = cose::open(&entry, SignedKind::SignedTreeRoot, &key)?;
-    Ok(Some(Published { head: head.clone(), str, entry, tree: writer.tree.clone() }))
+    let str: SignedTreeRoot = cose::open(&entry, SignedKind::SignedTreeRoot, key)?;
+    Ok(Published { head: head.clone(), str, entry, tree })
 }
 
 /// Opens the database, whose head must bear `log_key`'s signature, and be that of the log in it.
@@ -87,6 +120,11 @@ pub fn published(writer: &EpochWriter) -> anyhow::Result<Option<Published>> {
 pub fn open_store(config: &Config, log_key: &VerifierKey) -> anyhow::Result<(Store, Option<Head>)> {
     let store = Store::open(config.store_dir(), &config.memory())
         .with_context(|| format!("open the database in {}", config.data_dir.display()))?;
+    let head = checked_head(&store, log_key)?;
+    Ok((store, head))
+}
+
+fn checked_head(store: &Store, log_key: &VerifierKey) -> anyhow::Result<Option<Head>> {
     let head = store.head().context("read head")?;
     if let Some(head) = &head {
         let signed = SignedCheckpoint::open(head.checkpoint.as_bytes(), log_key)
@@ -96,8 +134,8 @@ pub fn open_store(config: &Config, log_key: &VerifierKey) -> anyhow::Result<(Sto
             checkpoint.size == head.size && checkpoint.root == head.log_root,
             "the database's head is damaged: it and its checkpoint differ; run fsck"
         );
-        let root = log::root(&store, head.size).context("read log")?;
+        let root = log::root(store, head.size).context("read log")?;
         ensure!(root == head.log_root, "the log in the database does not hash to its head; run fsck");
     }
-    Ok((store, head))
+    Ok(head)
 }

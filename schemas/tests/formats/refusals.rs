@@ -826,9 +826,9 @@ fn disk() -> Vec<Refusal> {
     let outcome =
         |what, cause, field, edit: Edit| row("submission-outcome", "failed", what, cause, field, edit);
     vec![
-        head("empty", "size 0", "Rule", "head.checkpoint", put(&[1], Uint(0))),
-        head("empty", "names without a root", "Rule", "head.checkpoint", put(&[6], Uint(1))),
-        head("named", "a root without names", "Rule", "head.checkpoint", put(&[6], Uint(0))),
+        head("empty", "size 0", "Rule", "head.frozen", put(&[1], Uint(0))),
+        head("empty", "names without a root", "Rule", "head.frozen", put(&[6], Uint(1))),
+        head("named", "a root without names", "Rule", "head.frozen", put(&[6], Uint(0))),
         head(
             "named",
             "a root without its page's epoch",
@@ -838,6 +838,8 @@ fn disk() -> Vec<Refusal> {
                 n.at(&[5]).items().pop();
             }),
         ),
+        head("frozen", "a flag of 0", "Rule", "head.frozen", put(&[8], Uint(0))),
+        head("frozen", "a null flag", "WrongType", "head.frozen", put(&[8], null())),
         head("named", "a page of the reserved epoch", "Rule", "head.prefix", put(&[5, 1], Uint(u64::MAX))),
         head("named", "a null root", "WrongType", "head.prefix", put(&[5], null())),
         head(

@@ -488,6 +488,7 @@ fn disk() -> Vec<Sample> {
         prefix: None,
         names: 0,
         checkpoint: CHECKPOINT.into(),
+        frozen: false,
     };
     let named = Head {
         size: TreeSize(4),
@@ -505,6 +506,7 @@ fn disk() -> Vec<Sample> {
     vec![
         sample("empty", "after epoch 0, no names", &empty),
         sample("named", "after epoch 3; the top page is of epoch 2", &named),
+        sample("frozen", "no epoch follows", &Head { frozen: true, ..named.clone() }),
         sample("first", "the first of the queue", &waiting),
         sample("later", "an index of two bytes", &SubmissionEntry { index: 300, ..waiting.clone() }),
         sample("validated", "published, no cause", &outcome(None)),

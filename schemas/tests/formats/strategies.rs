@@ -308,8 +308,8 @@ pub fn head() -> impl Strategy<Value = Head> {
         Just((0, None)),
         (positive(), digest(), epoch()).prop_map(|(names, root, epoch)| (names, Some((root, epoch)))),
     ];
-    (positive(), digest(), digest(), number(), prefix, any::<String>()).prop_map(
-        |(size, log_root, str_hash, time, (names, prefix), checkpoint)| Head {
+    (positive(), digest(), digest(), number(), prefix, any::<String>(), any::<bool>()).prop_map(
+        |(size, log_root, str_hash, time, (names, prefix), checkpoint, frozen)| Head {
             size: TreeSize(size),
             log_root,
             str_hash,
@@ -317,6 +317,7 @@ pub fn head() -> impl Strategy<Value = Head> {
             prefix,
             names,
             checkpoint,
+            frozen,
         },
     )
 }

@@ -172,11 +172,13 @@ impl Checker<'_> {
             None => [None; 2],
         };
         // Of two decisions about a name in one epoch, the record may have the later one alone. So another decision of that
-        // epoch has to do, and a submission said to be decided beside it is believed.
+        // epoch has to do, and a submission said to be decided beside it is believed. A submission that is not here was
+        // accepted after the copy was made that this validator was restored from.
         let of_this_epoch = |decided: &Digest| {
-            let entry = || self.store.submission(decided).ok().flatten();
-            let of = || self.store.outcome(entry()?.index).ok().flatten();
-            *decided == digest || of().is_some_and(|of| of.epoch == outcome.epoch)
+            let Ok(entry) = self.store.submission(decided) else { return false };
+            let of = |entry: SubmissionEntry| self.store.outcome(entry.index).ok().flatten();
+            *decided == digest
+                || entry.is_none_or(|entry| of(entry).is_some_and(|of| of.epoch == outcome.epoch))
         };
         let found = record.changed == outcome.epoch
             && record.highest_release >= submission.release

@@ -291,6 +291,7 @@ impl Validator {
             prefix: applied.tree.root_page().map(|epoch| (str.prefix_root, epoch)),
             names: str.names,
             checkpoint: checkpoint.sign(&self.log).unwrap().note().to_string(),
+            frozen: false,
         };
         let transition = Transition { epoch, changes, proof: applied.proof };
         let pages = applied.pages;
