@@ -5,6 +5,7 @@
 
 mod client;
 mod exchange;
+mod fair;
 mod limits;
 mod serve;
 mod watch;
@@ -21,6 +22,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use self::client::{Client, Share, Shares};
+pub use self::fair::{FairPermit, FairSemaphore};
 pub use self::limits::{LimitError, ServeLimits};
 pub use self::serve::serve;
 use crate::problem::Problem;
