@@ -38,7 +38,9 @@ pub enum Full {
     #[error("{0} submissions wait for their decision, which is the most that this validator keeps")]
     All(usize),
     /// For this owner.
-    #[error("{0} submissions signed by this key wait for their decision, its share of the queue at this moment")]
+    #[error(
+        "{0} submissions signed by this key wait for their decision, its share of the queue at this moment"
+    )]
     Owner(usize),
     /// For this client.
     #[error("{0} submissions of this client wait for their decision, its share of the queue at this moment")]

@@ -70,9 +70,7 @@ impl Line {
                 return Some(Job { place, owner, line: Arc::clone(self) });
             }
             state = match again.front().map(|(due, ..)| due.saturating_duration_since(now)) {
-                Some(time) => {
-                    self.news.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(time) => self.news.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.news.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }

@@ -95,8 +95,9 @@ impl Queue {
             let entry = store.submission(&digest).context("read submission")?;
             let entry =
                 entry.with_context(|| format!("submission {digest} is queued and not there; run fsck"))?;
-            let (submission, owner): (Submission, _) = cose::open_any_key(&entry.signed, SignedKind::Submission)
-                .with_context(|| format!("submission {digest} is damaged; run fsck"))?;
+            let (submission, owner): (Submission, _) =
+                cose::open_any_key(&entry.signed, SignedKind::Submission)
+                    .with_context(|| format!("submission {digest} is damaged; run fsck"))?;
             let receipt: Receipt = cose::open_any_key(&entry.receipt, SignedKind::Receipt)
                 .with_context(|| format!("the receipt of submission {digest} is damaged; run fsck"))?
                 .0;

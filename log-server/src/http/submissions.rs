@@ -15,8 +15,8 @@ use pds_service::http::Client;
 use pds_service::problem::Problem;
 use tokio::sync::oneshot;
 
-use super::respond::{Answer, JSON, fleeting, internal, json, parse};
 use super::Api;
+use super::respond::{Answer, JSON, fleeting, internal, json, parse};
 use super::uploads::Room;
 use crate::admission::Full;
 use crate::intake::{self, IntakeError};

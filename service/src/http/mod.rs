@@ -3,6 +3,7 @@
 //! [`serve`] bounds what a client may do before and around a request, [`bounded`] what one request may be.
 //! Not here: TLS, which a proxy in front has.
 
+mod answer;
 mod client;
 mod exchange;
 mod fair;
