@@ -78,11 +78,11 @@ impl AnswerMemory {
 #[derive(Debug)]
 pub struct Held {
     /// A place among the requests under way, of all and of its client; none if it was refused one.
-    pub place: Option<(OwnedSemaphorePermit, Share)>,
+    pub _place: Option<(OwnedSemaphorePermit, Share)>,
     /// What its answer takes up.
-    pub memory: Option<Memory>,
+    pub _memory: Option<Memory>,
     /// For the connection.
-    pub under_way: UnderWay,
+    pub _under_way: UnderWay,
 }
 
 /// An answer's body, with what its request holds.
@@ -204,7 +204,7 @@ mod tests {
             let memory = AnswerMemory::new(8 << 20);
             let reserved = memory.reserve(client(1), &body(1 << 20)).unwrap();
             let under_way = Arc::<Activity>::default().begin(stepwise);
-            let held = Held { place: None, memory: reserved, under_way };
+            let held = Held { _place: None, _memory: reserved, _under_way: under_way };
             let mut kept = Kept::new(body(bytes), stepwise, held);
             let mut cx = Context::from_waker(std::task::Waker::noop());
             let mut sent = Vec::new();
