@@ -1,8 +1,8 @@
 //! Who has how many places in the queue, and who may have one more.
 //!
-//! Nobody may hold more places than are left free, besides a fixed share: one submitter takes half of an empty queue at
-//! most, two a third each, and a newcomer finds room whatever others sent before. An owner here is the key that signed; keys
-//! cost nothing, which is why clients have shares as well.
+//! Nobody may hold more places than are left free, besides a fixed share: the fuller the queue, the less it takes more from
+//! who has much already, and the last places, as well as those that are freed in a full queue, are for who has none. An
+//! owner here is the key that signed; keys cost nothing, which is why clients have shares as well.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -157,12 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn newcomer_finds_room_after_a_flood_of_many() {
+    fn freed_place_is_for_who_has_none() {
         let places = Places::default();
-        for _ in 0..3 {
-            for flooder in 1..=20 {
-                flood(&places, &LIMITS, holder(flooder, flooder));
-            }
+        let flooders = || (1..=20).map(|flooder| holder(flooder, flooder));
+        let taken: Vec<usize> = flooders().map(|flooder| flood(&places, &LIMITS, flooder).0).collect();
+        assert_eq!(taken[..9], [50, 25, 12, 6, 3, 2, 1, 1, 0]);
+        places.give_back(holder(1, 1));
+        for flooder in flooders().take(8) {
+            assert!(places.check(&LIMITS, flooder).is_err(), "{flooder:?}");
         }
         assert_eq!(places.check(&LIMITS, holder(99, 99)), Ok(()));
     }

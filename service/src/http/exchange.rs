@@ -72,7 +72,9 @@ impl Door {
                 }
                 Err(excess) => (door.refuse(excess), None, None),
             };
-            Ok(response.map(|body| Kept::new(body, stepwise, Held { _place: place, _memory: memory, _under_way: under_way })))
+            Ok(response.map(|body| {
+                Kept::new(body, stepwise, Held { _place: place, _memory: memory, _under_way: under_way })
+            }))
         }
     }
 
