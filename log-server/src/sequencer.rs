@@ -222,7 +222,7 @@ impl Sequencer {
             }
             let Candidate { digest, submission, signer, client, signed, archive } = candidate;
             let receipt = self.receipt(digest, &submission, time);
-            let entry = SubmissionEntry { signed, receipt, index: self.next_index, published: None };
+            let entry = SubmissionEntry { signed, receipt, index: self.next_index };
             let decide_by = PosixTime(time.0 + self.rules.decide_within_s);
             let holder = Holder { owner: signer, client };
             self.queue.push(self.next_index, digest, &submission, holder, decide_by);
@@ -337,7 +337,7 @@ impl Sequencer {
                 return;
             }
         };
-        let published: HashSet<Digest> = content.decided.iter().map(|d| d.digest).collect();
+        let published: HashSet<Digest> = content.decided.iter().map(|d| d.outcome.submission).collect();
         let changed = content.names.len();
         match self.writer.close(now, content) {
             Ok(epoch) => {

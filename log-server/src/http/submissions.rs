@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pds_core::cose::{self, CoseError};
 use pds_schemas::cose::SignedKind;
-use pds_schemas::disk::SubmissionEntry;
+use pds_schemas::disk::{SubmissionEntry, SubmissionOutcome};
 use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
 use pds_schemas::{DecodeError, Digest, Malformed, Submission};
 use pds_service::http::Client;
@@ -56,34 +56,40 @@ async fn take(api: Api, client: Client, body: Vec<u8>, _room: Room) -> Answer {
     api.commands.send(Command::Accept(Box::new(candidate), answer)).map_err(|_| ended())?;
     let acknowledged = result.await.map_err(|_| ended())?.map_err(refused)?;
     let status = if acknowledged.known { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let body = describe(&api, digest, progress, &submission, &acknowledged.entry);
+    let outcome = if acknowledged.known { outcome(&api, &acknowledged.entry)? } else { None };
+    let body = describe(digest, progress, &submission, &acknowledged.entry, outcome);
     Ok((status, Json(body)).into_response())
 }
 
 /// `GET /submissions/{sha256}`.
 pub async fn status(State(api): State<Api>, Path(digest): Path<String>) -> Answer {
     let digest: Digest = parse("sha256", &digest)?;
-    // Before the entry: what is published in between is forgotten here once it stands there.
+    // Before the outcome: what is published in between is forgotten here once it stands there.
     let progress = api.shared.progress(&digest);
     let entry = api.shared.store.submission(&digest).map_err(|e| internal("read a submission", e))?;
     let never = || Problem::not_found(format!("no submission {digest} was accepted here"));
     let entry = entry.ok_or_else(never)?;
     let submission = cose::open_any_key::<Submission>(&entry.signed, SignedKind::Submission);
     let (submission, _) = submission.map_err(|e| internal("read a submission", e))?;
-    Ok(fleeting(JSON, json(&describe(&api, digest, progress, &submission, &entry))))
+    let outcome = outcome(&api, &entry)?;
+    Ok(fleeting(JSON, json(&describe(digest, progress, &submission, &entry, outcome))))
+}
+
+/// How it ended, if that is published: what the database has of an epoch that is not served yet is nobody's business.
+fn outcome(api: &Api, entry: &SubmissionEntry) -> Result<Option<SubmissionOutcome>, Problem> {
+    let outcome = api.shared.store.outcome(entry.index).map_err(|e| internal("read an outcome", e))?;
+    let size = api.shared.published().head.size;
+    Ok(outcome.filter(|outcome| outcome.epoch.0 < size.0))
 }
 
 fn describe(
-    api: &Api,
     digest: Digest,
     progress: Option<Progress>,
     submission: &Submission,
     entry: &SubmissionEntry,
+    published: Option<SubmissionOutcome>,
 ) -> SubmissionStatus {
     let unpublished = progress.unwrap_or(Progress::Queued);
-    // What the database has of an epoch that is not served yet is nobody's business.
-    let size = api.shared.published().head.size;
-    let published = entry.published.filter(|published| published.epoch.0 < size.0);
     let progress = if published.is_some() { Progress::Published } else { unpublished };
     let outcome = match (&published, progress) {
         (Some(published), _) if published.cause.is_some() => Some(Outcome::Failed),
