@@ -3,8 +3,10 @@
 //! A library so that tests, benchmarks and fuzz targets can reach its parts. No other daemon may use it.
 
 pub mod admission;
+pub mod backup;
 pub mod builder;
 pub mod config;
+pub mod control;
 pub mod decide;
 pub mod epoch_writer;
 pub mod fsck;
@@ -14,6 +16,8 @@ pub mod intake;
 pub mod line;
 pub mod queue;
 pub mod recovery;
+pub mod restore;
 pub mod run;
 pub mod sequencer;
 pub mod shared;
+pub mod staging;

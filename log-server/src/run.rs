@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::builder::{Builder, RETRY_AFTER};
 use crate::config::Config;
+use crate::control::{self, Control};
 use crate::epoch_writer::EpochContent;
 use crate::http::{Api, Uploads, router};
 use crate::identity::PublicIdentity;
@@ -49,6 +50,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Before the threads begin, so that nothing that fails from here on leaves them behind.
     let (listener, termination) = runtime.block_on(listen(config))?;
+    let control = Control::new(&config.data_dir, store);
+    let control_socket = runtime.block_on(async { control.listen() })?;
 
     let (commands, inbox) = mpsc::channel();
     let line = Line::new(config.builders, RETRY_AFTER);
@@ -77,6 +80,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let builders = (0..config.builders).map(build).collect::<Result<Vec<_>, _>>()?;
     let sequencer = thread("sequencer").spawn(move || sequencer.run(&inbox))?;
 
+    runtime.spawn(control.serve(control_socket));
     let uploads = Uploads::new(config, places);
     let api = Api::new(shared, identity, commands.clone(), uploads, metrics);
     let served = runtime.block_on(serve(config, listener, termination, api, &commands, sequencer));
@@ -84,6 +88,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     line.close();
     // The submissions that builders are at stay in the queue.
     let built: Vec<_> = builders.into_iter().map(JoinHandle::join).collect();
+    control::remove_socket(&config.data_dir).context("remove the control socket")?;
     served?;
     ensure!(built.iter().all(Result::is_ok), "a builder ended in panic; see above");
     info!("ended");
