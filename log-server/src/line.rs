@@ -63,7 +63,7 @@ impl Line {
                 state.waiting.push(owner, place);
             }
             let State { waiting, busy, again, .. } = &mut *state;
-            let next = waiting.next_of(|owner| busy.get(owner).is_none_or(|busy| *busy < self.most));
+            let next = waiting.pop_of(|owner| busy.get(owner).is_none_or(|busy| *busy < self.most));
             if let Some((owner, place)) = next {
                 *busy.entry(owner).or_default() += 1;
                 gauge!("pds_builders_busy").increment(1);

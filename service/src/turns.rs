@@ -31,12 +31,12 @@ impl<K: Copy + Eq + Hash, T> Turns<K, T> {
     }
 
     /// The next in turn.
-    pub fn next(&mut self) -> Option<(K, T)> {
-        self.next_of(|_| true)
+    pub fn pop(&mut self) -> Option<(K, T)> {
+        self.pop_of(|_| true)
     }
 
     /// The next in turn whose key is `eligible`; who is passed over keeps its turn.
-    pub fn next_of(&mut self, eligible: impl Fn(&K) -> bool) -> Option<(K, T)> {
+    pub fn pop_of(&mut self, eligible: impl Fn(&K) -> bool) -> Option<(K, T)> {
         let turn = self.order.iter().position(eligible)?;
         let key = self.order.remove(turn)?;
         let lane = self.lanes.get_mut(&key)?;
@@ -65,40 +65,40 @@ mod tests {
     #[test]
     fn each_gets_one_before_anybody_gets_a_second() {
         let mut turns = turns(&[('a', 1), ('a', 2), ('a', 3), ('b', 4), ('c', 5), ('b', 6)]);
-        let all: Vec<_> = std::iter::from_fn(|| turns.next()).collect();
+        let all: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
         assert_eq!(all, [('a', 1), ('b', 4), ('c', 5), ('a', 2), ('b', 6), ('a', 3)]);
     }
 
     #[test]
     fn late_comer_waits_for_one_of_each_other_only() {
         let mut turns = turns(&[('a', 1), ('a', 2), ('a', 3), ('b', 4), ('b', 5)]);
-        assert_eq!(turns.next(), Some(('a', 1)));
+        assert_eq!(turns.pop(), Some(('a', 1)));
         turns.push('c', 6);
-        assert_eq!(std::iter::from_fn(|| turns.next()).take(3).last(), Some(('c', 6)));
+        assert_eq!(std::iter::from_fn(|| turns.pop()).take(3).last(), Some(('c', 6)));
     }
 
     #[test]
     fn coming_back_gains_no_turn() {
         let mut turns = turns(&[('a', 1), ('b', 2), ('b', 3)]);
-        assert_eq!(turns.next(), Some(('a', 1)));
+        assert_eq!(turns.pop(), Some(('a', 1)));
         turns.push('a', 4);
-        let rest: Vec<_> = std::iter::from_fn(|| turns.next()).collect();
+        let rest: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
         assert_eq!(rest, [('b', 2), ('a', 4), ('b', 3)]);
     }
 
     #[test]
     fn who_is_passed_over_keeps_its_turn() {
         let mut turns = turns(&[('a', 1), ('b', 2), ('a', 3)]);
-        assert_eq!(turns.next_of(|key| *key != 'a'), Some(('b', 2)));
+        assert_eq!(turns.pop_of(|key| *key != 'a'), Some(('b', 2)));
         turns.push('b', 4);
-        assert_eq!(turns.next_of(|key| *key == 'c'), None);
-        assert_eq!(turns.next(), Some(('a', 1)));
+        assert_eq!(turns.pop_of(|key| *key == 'c'), None);
+        assert_eq!(turns.pop(), Some(('a', 1)));
     }
 
     #[test]
     fn nothing_is_kept_of_who_waits_for_nothing() {
         let mut turns = turns(&[('a', 1), ('b', 2)]);
-        while turns.next().is_some() {}
+        while turns.pop().is_some() {}
         assert!(turns.lanes.is_empty() && turns.order.is_empty());
     }
 }

@@ -56,7 +56,7 @@ impl FairSemaphore {
     /// The next in turn, or one more free permit if nobody waits.
     fn next(&self) -> Option<oneshot::Sender<FairPermit>> {
         let mut state = self.state();
-        let next = state.waiting.next();
+        let next = state.waiting.pop();
         if next.is_none() {
             state.free += 1;
         }
