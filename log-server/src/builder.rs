@@ -1,13 +1,12 @@
-//! Deciding what is queued: one submission at a time, in the order of the queue.
+//! Deciding what is queued: one submission at a time for each builder, owners taking turns (see [`Line`]).
 //!
-//! A thread of its own, which reads the database and never writes it. What it finds goes to the sequencer. When the
+//! Threads of their own, which read the database and never write it. What they find goes to the sequencer. When the
 //! validator itself is to blame, the submission goes to the end of the line and is tried again.
 
-use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -19,16 +18,17 @@ use pds_schemas::cose::SignedKind;
 use pds_schemas::json::Progress;
 use pds_schemas::{Digest, Submission};
 use pds_validator::build::Recipe;
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::decide::{Decision, decide};
+use crate::line::Line;
 use crate::sequencer::Command;
 use crate::shared::Shared;
 
 /// Time before a submission is tried again that failed for a reason of ours.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
+pub const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// What the builder decides by.
+/// What the builders decide by.
 pub struct Builder {
     /// How plugins are built.
     pub recipe: Recipe,
@@ -38,51 +38,41 @@ pub struct Builder {
     pub policy: Digest,
     /// For progress, and the database.
     pub shared: Arc<Shared>,
-    /// Set to end the deciding, also of the submission that it is at.
+    /// Set to end the deciding, also of the submissions that builders are at.
     pub stop: Arc<AtomicBool>,
 }
 
 impl Builder {
-    /// Works until stopped, or until the sequencer has ended.
-    pub fn run(self, places: &Receiver<u64>, decisions: &Sender<Command>) {
-        let mut again: VecDeque<(Instant, u64)> = VecDeque::new();
-        while !self.stop.load(Ordering::Relaxed) {
-            let due = again.front().map(|(due, _)| due.saturating_duration_since(Instant::now()));
-            let place = match due {
-                Some(Duration::ZERO) => again.pop_front().map(|(_, place)| place),
-                Some(wait) => match places.recv_timeout(wait) {
-                    Ok(place) => Some(place),
-                    Err(RecvTimeoutError::Timeout) => continue,
-                    Err(RecvTimeoutError::Disconnected) => None,
-                },
-                None => places.recv().ok(),
-            };
-            let Some(place) = place else { return };
-            match caught(|| self.decide_one(place)) {
-                Ok(decision) => {
-                    if decisions.send(Command::Decided(place, Box::new(decision))).is_err() {
+    /// One builder's work, until the line is closed or the sequencer has ended.
+    pub fn run(&self, line: &Arc<Line>, decisions: &Sender<Command>) {
+        while let Some(job) = line.take() {
+            match caught(|| self.decide_one(job.place)) {
+                Ok(Some(decision)) => {
+                    if decisions.send(Command::Decided(job.place, Box::new(decision))).is_err() {
                         return;
                     }
                 }
+                Ok(None) => debug!(place = job.place, "decided without a builder: it was overdue"),
                 Err(_) if self.stop.load(Ordering::Relaxed) => return,
                 Err(error) => {
                     counter!("pds_validations_retried_total").increment(1);
                     error!(
-                        place,
+                        place = job.place,
                         error = format!("{error:#}"),
                         "this validator could not do its work; trying again later"
                     );
-                    again.push_back((Instant::now() + RETRY_AFTER, place));
+                    job.again();
                 }
             }
         }
     }
 
-    fn decide_one(&self, place: u64) -> anyhow::Result<Decision> {
+    /// The decision of what is queued at `place`; `None` if that is not queued any more.
+    fn decide_one(&self, place: u64) -> anyhow::Result<Option<Decision>> {
         let started = Instant::now();
         let store = &self.shared.store;
         let queued = store.queue(place, 1).context("read queue")?;
-        let (_, digest) = queued.first().filter(|(index, _)| *index == place).context("not queued")?;
+        let Some((_, digest)) = queued.first().filter(|(index, _)| *index == place) else { return Ok(None) };
         let entry = store.submission(digest).context("read submission")?.context("submission is gone")?;
         let (submission, _): (Submission, _) = cose::open_any_key(&entry.signed, SignedKind::Submission)?;
         let archive = store.archive(place).context("read archive")?.context("archive is gone")?;
@@ -109,7 +99,7 @@ impl Builder {
             ms = started.elapsed().as_millis() as u64,
             "submission decided"
         );
-        Ok(decision)
+        Ok(Some(decision))
     }
 }
 

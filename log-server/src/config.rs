@@ -13,6 +13,8 @@ use pds_service::http::ServeLimits;
 use pds_service::telemetry::{LogFormat, parse_filter};
 use serde::Deserialize;
 
+use crate::admission::QueueLimits;
+
 /// What `pds-log-server --config FILE` reads. Relative paths start from the file's folder.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +46,22 @@ pub struct Config {
     /// Submissions that may wait for their decision. More are answered 503. Default 10,000; at most 50,000.
     #[serde(default = "default_queue_limit")]
     pub queue_limit: usize,
+    /// Of these, those that one key signed. More are answered 429. Default a quarter of `queue_limit`; and nobody has more
+    /// places than are free, unless this is `queue_limit` itself.
+    #[serde(default)]
+    pub queue_limit_per_owner: Option<usize>,
+    /// Of these, those that one client sent since the server started. More are answered 429. Default and exception as for
+    /// owners.
+    #[serde(default)]
+    pub queue_limit_per_client: Option<usize>,
+    /// Submissions that are built and decided at a time, owners taking turns; with more than one, no owner has all. 1 to
+    /// 64, default 1.
+    #[serde(default = "default_builders")]
+    pub builders: usize,
+    /// Mebibytes that uploads under way take up together, of which one client has an eighth. More are answered 503 and 429.
+    /// Default 256, 128 to 65,536.
+    #[serde(default = "default_upload_memory_mib")]
+    pub upload_memory_mib: usize,
     /// Run the compiler without a sandbox. Needed until there is one: a hostile source can read what this process can.
     #[serde(default)]
     pub allow_unconfined: bool,
@@ -128,6 +146,14 @@ impl Config {
         bounded("epoch_interval_s", self.epoch_interval_s, 1, 86_400)?;
         bounded("decide_within_s", self.decide_within_s, 2 * self.epoch_interval_s, 30 * 86_400)?;
         bounded("queue_limit", self.queue_limit as u64, 1, 50_000)?;
+        for (key, share) in [
+            ("queue_limit_per_owner", self.queue_limit_per_owner),
+            ("queue_limit_per_client", self.queue_limit_per_client),
+        ] {
+            bounded(key, share.unwrap_or(1) as u64, 1, self.queue_limit as u64)?;
+        }
+        bounded("builders", self.builders as u64, 1, 64)?;
+        bounded("upload_memory_mib", self.upload_memory_mib as u64, 128, 65_536)?;
         bounded("compile_limit_s", self.compile_limit_s, 1, 600)?;
         bounded("shutdown_grace_s", self.shutdown_grace_s, 0, 3600)?;
         bounded("block_cache_mib", self.block_cache_mib as u64, 8, 65_536)?;
@@ -185,6 +211,14 @@ impl Config {
         recipe
     }
 
+    /// Most places of the queue, for all and for each.
+    pub fn queue_limits(&self) -> QueueLimits {
+        let all = self.queue_limit;
+        let share = |of_one: Option<usize>| of_one.unwrap_or(all.div_ceil(4));
+        let (per_owner, per_client) = (share(self.queue_limit_per_owner), share(self.queue_limit_per_client));
+        QueueLimits { all, per_owner, per_client }
+    }
+
     /// The guard's file.
     pub fn guard_file(&self) -> PathBuf {
         self.guard.clone().unwrap_or_else(|| self.log_key.with_added_extension("guard"))
@@ -219,6 +253,14 @@ fn default_acceptance() -> String {
 
 fn default_queue_limit() -> usize {
     10_000
+}
+
+fn default_builders() -> usize {
+    1
+}
+
+fn default_upload_memory_mib() -> usize {
+    256
 }
 
 fn default_compiler() -> PathBuf {

@@ -9,7 +9,8 @@ use pds_plugin::archive::{ArchiveError, ArchiveLimits, unpack};
 use pds_plugin::manifest::{Manifest, ManifestError, source_of};
 use pds_plugin::source::source_digest;
 use pds_schemas::cose::{CoseSign1, SignedKind};
-use pds_schemas::{Artefact, DecodeError, Digest, Submission, Upload};
+use pds_schemas::{Artefact, DecodeError, Digest, PublicKey, Submission, Upload};
+use pds_service::http::Client;
 
 /// A submission that is sound in itself.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub struct Candidate {
     pub digest: Digest,
     /// What it says.
     pub submission: Submission,
+    /// The key that signed it, one of its owner record's.
+    pub signer: PublicKey,
+    /// Who sent it.
+    pub client: Client,
     /// As it was signed.
     pub signed: Vec<u8>,
     /// As it was sent.
@@ -74,11 +79,20 @@ pub enum IntakeError {
     Bytecode,
 }
 
-/// Checks `body`.
+/// SHA-256 of the submission in `body`, of which nothing else is checked.
+///
+/// # Errors
+/// [`IntakeError::Upload`].
+pub fn digest_of(body: &[u8]) -> Result<Digest, IntakeError> {
+    let Upload { signed, .. } = Upload::from_bytes(body).map_err(IntakeError::Upload)?;
+    Ok(sha256(&CoseSign1::from_bytes(&signed).map_err(IntakeError::Upload)?.payload))
+}
+
+/// Checks `body`, which `client` sent.
 ///
 /// # Errors
 /// [`IntakeError`].
-pub fn check(body: &[u8]) -> Result<Candidate, IntakeError> {
+pub fn check(body: &[u8], client: Client) -> Result<Candidate, IntakeError> {
     let Upload { signed, archive } = Upload::from_bytes(body).map_err(IntakeError::Upload)?;
     let (submission, signer): (Submission, _) = cose::open_any_key(&signed, SignedKind::Submission)?;
     if !submission.owner.keys.contains(&signer) {
@@ -113,5 +127,5 @@ pub fn check(body: &[u8]) -> Result<Candidate, IntakeError> {
             return Err(IntakeError::Bytecode);
         }
     }
-    Ok(Candidate { digest, submission, signed, archive })
+    Ok(Candidate { digest, submission, signer, client, signed, archive })
 }

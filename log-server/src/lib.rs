@@ -2,6 +2,7 @@
 //!
 //! A library so that tests, benchmarks and fuzz targets can reach its parts. No other daemon may use it.
 
+pub mod admission;
 pub mod backup;
 pub mod builder;
 pub mod catch_up;
@@ -14,6 +15,7 @@ pub mod fsck;
 pub mod http;
 pub mod identity;
 pub mod intake;
+pub mod line;
 pub mod queue;
 pub mod recovery;
 pub mod restore;

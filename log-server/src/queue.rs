@@ -4,6 +4,7 @@
 //! accepted: the first key owns the name, and releases only grow, before any epoch says so.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use anyhow::Context;
 use pds_core::cose;
@@ -14,10 +15,12 @@ use pds_core::prefix::{PrefixTree, key_of};
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::SubmissionOutcome;
 use pds_schemas::{
-    Artefact, Digest, EpochNumber, NameRecord, PluginName, PosixTime, Receipt, Release, Submission,
+    Artefact, Digest, EpochNumber, NameRecord, PluginName, PosixTime, PublicKey, Receipt, Release, Submission,
 };
+use pds_service::http::Client;
 use pds_store::{BlobKind, Decided, Store};
 
+use crate::admission::{Holder, Places};
 use crate::epoch_writer::EpochContent;
 
 /// Most names that one epoch changes. What is left over waits for the next one.
@@ -34,6 +37,8 @@ pub struct Waiting {
     pub release: Release,
     /// SHA-256 of the owner record it was made under.
     pub owner: Digest,
+    /// Whose place it is.
+    pub holder: Holder,
     /// An STR of this time or later must not leave it undecided.
     pub decide_by: PosixTime,
     /// Its decision, once there is one.
@@ -66,6 +71,8 @@ pub struct Queue {
     waiting: BTreeMap<u64, Waiting>,
     /// For each name with a waiting submission: how many, and the claim.
     claims: HashMap<PluginName, (usize, Claim)>,
+    /// The places of all that waits.
+    places: Arc<Places>,
 }
 
 /// What an epoch takes from the queue.
@@ -88,13 +95,14 @@ impl Queue {
             let entry = store.submission(&digest).context("read submission")?;
             let entry =
                 entry.with_context(|| format!("submission {digest} is queued and not there; run fsck"))?;
-            let submission: Submission = cose::open_any_key(&entry.signed, SignedKind::Submission)
-                .with_context(|| format!("submission {digest} is damaged; run fsck"))?
-                .0;
+            let (submission, owner): (Submission, _) =
+                cose::open_any_key(&entry.signed, SignedKind::Submission)
+                    .with_context(|| format!("submission {digest} is damaged; run fsck"))?;
             let receipt: Receipt = cose::open_any_key(&entry.receipt, SignedKind::Receipt)
                 .with_context(|| format!("the receipt of submission {digest} is damaged; run fsck"))?
                 .0;
-            queue.push(index, digest, &submission, receipt.decide_by);
+            let holder = Holder { owner, client: Client::Many };
+            queue.push(index, digest, &submission, holder, receipt.decide_by);
         }
         Ok(queue)
     }
@@ -109,6 +117,11 @@ impl Queue {
         self.waiting.is_empty()
     }
 
+    /// Who holds the places, as it is at any time.
+    pub fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.places)
+    }
+
     /// How many are undecided.
     pub fn undecided(&self) -> usize {
         self.waiting.values().filter(|w| w.decision.is_none()).count()
@@ -119,9 +132,10 @@ impl Queue {
         self.waiting.values().any(|w| w.decision.is_some() || !w.admitted)
     }
 
-    /// Places of the undecided submissions, first come first.
-    pub fn undecided_places(&self) -> Vec<u64> {
-        self.waiting.iter().filter(|(_, w)| w.decision.is_none()).map(|(index, _)| *index).collect()
+    /// Places of the undecided submissions with the keys that signed them, first come first.
+    pub fn undecided_places(&self) -> Vec<(u64, PublicKey)> {
+        let undecided = self.waiting.iter().filter(|(_, w)| w.decision.is_none());
+        undecided.map(|(index, w)| (*index, w.holder.owner)).collect()
     }
 
     /// What is promised to be decided by `time` and is not, with its place in the queue.
@@ -131,7 +145,15 @@ impl Queue {
     }
 
     /// Adds an accepted submission.
-    pub fn push(&mut self, index: u64, digest: Digest, submission: &Submission, decide_by: PosixTime) {
+    pub fn push(
+        &mut self,
+        index: u64,
+        digest: Digest,
+        submission: &Submission,
+        holder: Holder,
+        decide_by: PosixTime,
+    ) {
+        self.places.take(holder);
         let owner = sha256(&submission.owner.to_bytes());
         let claim = Claim { owner, highest: submission.release };
         let (count, held) = self.claims.entry(submission.name.clone()).or_insert((0, claim));
@@ -142,6 +164,7 @@ impl Queue {
             name: submission.name.clone(),
             release: submission.release,
             owner,
+            holder,
             decide_by,
             decision: None,
             admitted: false,
@@ -234,6 +257,7 @@ impl Queue {
             }
             gone.push(waiting.digest);
             if let Some(waiting) = self.waiting.remove(index) {
+                self.places.give_back(waiting.holder);
                 self.release_claim(&waiting.name);
             }
         }

@@ -1,4 +1,4 @@
-//! Running the server: recovery, the two threads, HTTP, and an orderly end.
+//! Running the server: recovery, the sequencer's thread and the builders', HTTP, and an orderly end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +14,13 @@ use pds_service::{http, telemetry};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use crate::builder::Builder;
+use crate::builder::{Builder, RETRY_AFTER};
 use crate::config::Config;
 use crate::control::{self, Control};
 use crate::epoch_writer::EpochContent;
-use crate::http::{Api, router};
+use crate::http::{Api, Uploads, router};
 use crate::identity::PublicIdentity;
+use crate::line::Line;
 use crate::queue::Queue;
 use crate::recovery;
 use crate::sequencer::{Command, Rules, Sequencer, now};
@@ -60,31 +61,38 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let control = Control::new(config, store, commands.clone());
     let control_socket = runtime.block_on(async { control.listen() })?;
 
-    let (places, places_inbox) = mpsc::channel();
+    let line = Line::new(config.builders, RETRY_AFTER);
     let stop = Arc::new(AtomicBool::new(false));
-    let builder = Builder {
+    let builder = Arc::new(Builder {
         recipe: config.recipe(),
         acceptance: Acceptance::of_policy(&config.policy())?,
         policy: *writer.policy.digest(),
         shared: Arc::clone(&shared),
         stop: Arc::clone(&stop),
-    };
-    let decisions = commands.clone();
-    let sequencer = Sequencer::new(Rules::of(config), writer, Arc::clone(&shared), queue, next_index, places);
+    });
+    let places = queue.places();
+    let sequencer =
+        Sequencer::new(Rules::of(config), writer, Arc::clone(&shared), queue, next_index, Arc::clone(&line));
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
-    let builder = thread("builder").spawn(move || builder.run(&places_inbox, &decisions))?;
+    let build = |number: usize| {
+        let (builder, line, decisions) = (Arc::clone(&builder), Arc::clone(&line), commands.clone());
+        thread(&format!("builder-{number}")).spawn(move || builder.run(&line, &decisions))
+    };
+    let builders = (0..config.builders).map(build).collect::<Result<Vec<_>, _>>()?;
     let sequencer = thread("sequencer").spawn(move || sequencer.run(&inbox))?;
 
     runtime.spawn(control.serve(control_socket));
-    let api = Api::new(shared, identity, commands.clone(), metrics);
+    let uploads = Uploads::new(config, places);
+    let api = Api::new(shared, identity, commands.clone(), uploads, metrics);
     let end = sequencer_ends(config, termination, commands, sequencer);
     let served = runtime.block_on(serve(config, listener, api, end));
     stop.store(true, Ordering::Relaxed);
-    // The submission that the builder is at stays in the queue.
-    let built = builder.join();
+    line.close();
+    // The submissions that builders are at stay in the queue.
+    let built: Vec<_> = builders.into_iter().map(JoinHandle::join).collect();
     control::remove_socket(&config.data_dir).context("remove the control socket")?;
     served?;
-    ensure!(built.is_ok(), "the builder ended in panic; see above");
+    ensure!(built.iter().all(Result::is_ok), "a builder ended in panic; see above");
     info!("ended");
     Ok(())
 }
@@ -103,7 +111,9 @@ fn serve_copy(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<()> 
         info!(signal = termination.await, "ending");
         Ok(())
     };
-    runtime.block_on(serve(config, listener, Api::new(shared, identity, commands, metrics), end))?;
+    let uploads = Uploads::new(config, Arc::default());
+    let api = Api::new(shared, identity, commands, uploads, metrics);
+    runtime.block_on(serve(config, listener, api, end))?;
     info!("ended");
     Ok(())
 }

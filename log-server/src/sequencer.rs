@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics::{counter, gauge, histogram};
@@ -15,15 +15,17 @@ use pds_core::cose;
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::{Head, SubmissionEntry};
 use pds_schemas::json::Progress;
-use pds_schemas::{Artefact, Digest, PluginName, PosixTime, Receipt, Release};
+use pds_schemas::{Artefact, Digest, PluginName, PosixTime, PublicKey, Receipt, Release};
 use pds_store::Accepted;
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
+use crate::admission::{Full, Holder, QueueLimits};
 use crate::config::Config;
 use crate::decide::{self, Decision};
 use crate::epoch_writer::EpochWriter;
 use crate::intake::Candidate;
+use crate::line::Line;
 use crate::queue::{Frozen, Queue, Settled};
 use crate::shared::Shared;
 
@@ -78,8 +80,8 @@ pub enum Refusal {
         highest: Release,
     },
     /// Too many wait.
-    #[error("{0} submissions wait for their decision, which is the most that this validator keeps")]
-    QueueFull(usize),
+    #[error(transparent)]
+    QueueFull(#[from] Full),
     /// The disk is nearly full.
     #[error("the validator's disk is nearly full")]
     NoSpace,
@@ -102,7 +104,7 @@ pub struct Rules {
     /// Seconds from acceptance to the promised decision.
     pub decide_within_s: u64,
     /// Most undecided submissions.
-    pub queue_limit: usize,
+    pub queue: QueueLimits,
     /// Folder whose disk must have `reserve_bytes` free for a submission to be taken.
     pub disk: PathBuf,
     /// See `disk`.
@@ -116,8 +118,8 @@ pub struct Sequencer {
     shared: Arc<Shared>,
     queue: Queue,
     next_index: u64,
-    /// Places of the queue, for the builder to decide.
-    builder: Sender<u64>,
+    /// Places of the queue, for the builders to decide.
+    line: Arc<Line>,
     finish: Option<Instant>,
     /// When to freeze the log, and whom to tell.
     freeze: Option<(Instant, Vec<FreezeAnswer>)>,
@@ -129,7 +131,7 @@ impl Rules {
         Self {
             interval: Duration::from_secs(config.epoch_interval_s),
             decide_within_s: config.decide_within_s,
-            queue_limit: config.queue_limit,
+            queue: config.queue_limits(),
             disk: config.data_dir.clone(),
             reserve_bytes: config.free_space_reserve_mib << 20,
         }
@@ -137,20 +139,19 @@ impl Rules {
 }
 
 impl Sequencer {
-    /// Takes up `queue`, and gives the builder what is undecided. `next_index` is the next place in the queue.
+    /// Takes up `queue`, and gives the builders what is undecided. `next_index` is the next place in the queue.
     pub fn new(
         rules: Rules,
         writer: EpochWriter,
         shared: Arc<Shared>,
         queue: Queue,
         next_index: u64,
-        builder: Sender<u64>,
+        line: Arc<Line>,
     ) -> Self {
-        for index in queue.undecided_places() {
-            // Fails only when the builder has ended, and then nothing is decided any more.
-            let _ = builder.send(index);
+        for (index, owner) in queue.undecided_places() {
+            line.push(owner, index);
         }
-        Self { rules, writer, shared, queue, next_index, builder, finish: None, freeze: None }
+        Self { rules, writer, shared, queue, next_index, line, finish: None, freeze: None }
     }
 
     /// Works until told to finish, or until nobody can tell it anything any more.
@@ -229,7 +230,8 @@ impl Sequencer {
         // Never before the last STR, whose time is what a promise is held against: the clock may have gone back.
         let time = self.writer.head.as_ref().map_or(now(), |head| head.time.max(now()));
         let mut accepted = Vec::new();
-        let mut answers: Vec<(Answer, SubmissionEntry, bool)> = Vec::new();
+        // With the owner of what is new.
+        let mut answers: Vec<(Answer, SubmissionEntry, Option<PublicKey>)> = Vec::new();
         let mut in_group: HashMap<Digest, SubmissionEntry> = HashMap::new();
         let has_space = self.has_space();
         let first_new = self.next_index;
@@ -240,7 +242,7 @@ impl Sequencer {
             };
             let taken = match known {
                 Ok(Some(entry)) => {
-                    answers.push((answer, entry, true));
+                    answers.push((answer, entry, None));
                     continue;
                 }
                 Ok(None) if !has_space => Err(Refusal::NoSpace),
@@ -248,18 +250,19 @@ impl Sequencer {
                 Err(error) => Err(self.halt("look up a submission", &error)),
             };
             if let Err(refusal) = taken {
-                counter!("pds_submissions_refused_total", "reason" => refusal.metric()).increment(1);
+                refusal.count();
                 let _ = answer.send(Err(refusal));
                 continue;
             }
-            let Candidate { digest, submission, signed, archive } = candidate;
+            let Candidate { digest, submission, signer, client, signed, archive } = candidate;
             let receipt = self.receipt(digest, &submission, time);
             let entry = SubmissionEntry { signed, receipt, index: self.next_index };
             let decide_by = PosixTime(time.0 + self.rules.decide_within_s);
-            self.queue.push(self.next_index, digest, &submission, decide_by);
+            let holder = Holder { owner: signer, client };
+            self.queue.push(self.next_index, digest, &submission, holder, decide_by);
             self.next_index += 1;
             in_group.insert(digest, entry.clone());
-            answers.push((answer, entry.clone(), false));
+            answers.push((answer, entry.clone(), Some(signer)));
             accepted.push(Accepted { digest, entry, archive, owner: submission.owner.to_bytes() });
         }
         // Nothing is written any more after a fault, also one that came up in this group.
@@ -269,15 +272,15 @@ impl Sequencer {
             self.halt("store submissions", error);
         }
         let kept = stored.is_ok() && !faulty;
-        for (answer, entry, known) in answers {
+        for (answer, entry, new_of) in answers {
             if !kept && entry.index >= first_new {
                 let _ = answer.send(Err(Refusal::Halted));
                 continue;
             }
-            if !known {
-                let _ = self.builder.send(entry.index);
+            if let Some(owner) = new_of {
+                self.line.push(owner, entry.index);
             }
-            let _ = answer.send(Ok(Acknowledged { entry, known }));
+            let _ = answer.send(Ok(Acknowledged { entry, known: new_of.is_none() }));
         }
         if !kept {
             return;
@@ -296,9 +299,8 @@ impl Sequencer {
         if self.finish.is_some() {
             return Err(Refusal::Finishing);
         }
-        if self.queue.len() >= self.rules.queue_limit {
-            return Err(Refusal::QueueFull(self.rules.queue_limit));
-        }
+        let holder = Holder { owner: candidate.signer, client: candidate.client };
+        self.queue.places().check(&self.rules.queue, holder)?;
         let submission = &candidate.submission;
         let claim = self.queue.claim(&submission.name, &self.writer.store, &self.writer.tree);
         let claim = claim.map_err(|error| self.halt("look up a name", &*error))?;
@@ -453,11 +455,18 @@ impl Sequencer {
 }
 
 impl Refusal {
+    /// Counts it in the metrics.
+    pub fn count(&self) {
+        counter!("pds_submissions_refused_total", "reason" => self.metric()).increment(1);
+    }
+
     fn metric(&self) -> &'static str {
         match self {
             Self::NotOwner(..) | Self::NotFirstOwner(_) => "owner",
             Self::OldRelease { .. } => "release",
-            Self::QueueFull(_) => "queue-full",
+            Self::QueueFull(Full::All(_)) => "queue-full",
+            Self::QueueFull(Full::Owner(_)) => "owner-queue-full",
+            Self::QueueFull(Full::Client(_)) => "client-queue-full",
             Self::NoSpace => "no-space",
             Self::Halted => "halted",
             Self::Finishing => "finishing",

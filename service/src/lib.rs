@@ -7,3 +7,4 @@ pub mod guard;
 pub mod http;
 pub mod problem;
 pub mod telemetry;
+pub mod turns;

@@ -1,10 +1,11 @@
 //! A raw HTTP/1.1 client: one request a connection, byte for byte what the test says.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 
 use pds_schemas::json::Problem;
 use pds_schemas::{Artefact, Digest};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
 use serde::de::DeserializeOwned;
 
 use crate::PATIENCE;
@@ -30,11 +31,20 @@ pub struct Answer {
 impl Http {
     /// A connection on which nothing was said yet.
     pub fn connect(&self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        patient(TcpStream::connect(self.address)?)
+    }
+
+    /// As [`Http::connect`], from that address, which makes it another client. The system keeps as little of an answer for it
+    /// as it can, once it does not read.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn connect_from(&self, source: Ipv4Addr) -> io::Result<TcpStream> {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        sockopt::set_socket_recv_buffer_size(&socket, 4096)?;
+        bind(&socket, &SocketAddrV4::new(source, 0))?;
+        connect(&socket, &self.address)?;
+        patient(TcpStream::from(socket))
     }
 
     /// Sends a request, with a length and no more headers than given, and reads the answer.
@@ -48,6 +58,21 @@ impl Http {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Answer> {
+        self.send_over(self.connect()?, method, path, headers, body)
+    }
+
+    /// As [`Http::send`], over a connection on which nothing was said yet.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn send_over(
+        &self,
+        mut stream: TcpStream,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Answer> {
         let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
@@ -55,7 +80,6 @@ impl Http {
         if !body.is_empty() || method == "POST" {
             head += &format!("content-length: {}\r\n", body.len());
         }
-        let mut stream = self.connect()?;
         stream.write_all(format!("{head}\r\n").as_bytes())?;
         // A server that refuses by the headers may close before the body is sent; its answer counts.
         let sent = stream.write_all(body);
@@ -164,6 +188,13 @@ impl Answer {
         assert!(!problem.kind.is_empty() && !problem.title.is_empty() && !problem.detail.is_empty());
         problem
     }
+}
+
+fn patient(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn line(stream: &mut impl BufRead) -> io::Result<String> {

@@ -49,6 +49,22 @@ impl Process {
         Self { child, log }
     }
 
+    /// Bytes of memory that it has in use: its resident set.
+    pub fn resident_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most of [`Process::resident_bytes`] since it started.
+    pub fn peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, which: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(which)).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Asks it to end: SIGTERM.
     pub fn terminate(&self) {
         let pid = Pid::from_child(&self.child);

@@ -9,6 +9,7 @@ mod plugins;
 mod respond;
 mod status;
 mod submissions;
+mod uploads;
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -22,23 +23,15 @@ use axum::routing::{get, post};
 use metrics::{counter, histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pds_schemas::{Artefact, Upload};
-use pds_service::http::{RequestLimits, Shares, bounded};
-use tokio::sync::Semaphore;
+use pds_service::http::{RequestLimits, bounded};
 
+pub use self::uploads::Uploads;
 use crate::identity::PublicIdentity;
 use crate::sequencer::Command;
 use crate::shared::Shared;
 
 /// Longest that one request may take.
 const REQUEST_TIME: Duration = Duration::from_secs(60);
-/// Uploads that are unpacked and checked at a time.
-const CHECKS: usize = 2;
-/// Bytes of uploads are counted in units of this many.
-const UPLOAD_UNIT: usize = 64 << 10;
-/// Units of uploads that are held in memory at a time: 256 MiB, or 4,096 uploads.
-const UPLOAD_UNITS: usize = 4096;
-/// Of these, those of one client.
-const UPLOAD_UNITS_PER_CLIENT: usize = UPLOAD_UNITS / 8;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -49,11 +42,10 @@ pub struct Api {
     pub identity: Arc<PublicIdentity>,
     /// To the sequencer.
     pub commands: Sender<Command>,
+    /// What submissions may take up.
+    pub uploads: Uploads,
     /// For `/metrics`.
     pub metrics: PrometheusHandle,
-    checks: Arc<Semaphore>,
-    uploads: Arc<Semaphore>,
-    upload_shares: Arc<Shares>,
 }
 
 impl Api {
@@ -62,12 +54,10 @@ impl Api {
         shared: Arc<Shared>,
         identity: PublicIdentity,
         commands: Sender<Command>,
+        uploads: Uploads,
         metrics: PrometheusHandle,
     ) -> Self {
-        let checks = Arc::new(Semaphore::new(CHECKS));
-        let uploads = Arc::new(Semaphore::new(UPLOAD_UNITS));
-        let upload_shares = Shares::new(UPLOAD_UNITS_PER_CLIENT);
-        Self { shared, identity: Arc::new(identity), commands, metrics, checks, uploads, upload_shares }
+        Self { shared, identity: Arc::new(identity), commands, uploads, metrics }
     }
 }
 

@@ -1,46 +1,56 @@
 //! Taking submissions, and telling what became of them.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http_body_util::BodyExt;
 use pds_core::cose::{self, CoseError};
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::{SubmissionEntry, SubmissionOutcome};
 use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
-use pds_schemas::{Artefact, DecodeError, Digest, Malformed, Submission, Upload};
-use pds_service::http::{Client, Share, body_too_large};
+use pds_schemas::{DecodeError, Digest, Malformed, Submission};
+use pds_service::http::Client;
 use pds_service::problem::Problem;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
+use super::Api;
 use super::respond::{Answer, JSON, fleeting, internal, json, parse};
-use super::{Api, UPLOAD_UNIT};
+use super::uploads::Room;
+use crate::admission::Full;
 use crate::intake::{self, IntakeError};
 use crate::sequencer::{Command, Refusal};
 use crate::shared::Closed;
 
 /// Seconds after which a client may try again when there is no room now.
-const RETRY_AFTER_S: u32 = 5;
+pub const RETRY_AFTER_S: u32 = 5;
 
 /// `POST /submissions`: 202 with the signed receipt once the submission is durable, 200 if it was there before.
 pub async fn submit(State(api): State<Api>, request: Request) -> Answer {
     if let Some(closed) = api.shared.closed() {
         return Err(not_taken(closed));
     }
-    let (body, room) = read_body(&api, request).await?;
+    let client = request.extensions().get().copied().unwrap_or(Client::Many);
+    let (body, room) = api.uploads.read(client, request).await?;
     // A task of its own: a client that goes away does not give back what its submission still takes up.
-    let taken = tokio::spawn(take(api, body, room)).await;
+    let taken = tokio::spawn(take(api, client, body, room)).await;
     taken.map_err(|e| internal("take a submission", e))?
 }
 
-async fn take(api: Api, body: Vec<u8>, _room: Room) -> Answer {
-    let turn = api.checks.acquire().await.map_err(|e| internal("check a submission", e))?;
-    let checked = tokio::task::spawn_blocking(move || intake::check(&body)).await;
+async fn take(api: Api, client: Client, body: Vec<u8>, _room: Room) -> Answer {
+    if let Err(full) = api.uploads.has_place(client) {
+        // Before it costs anything; but who sends again what was accepted is to get its receipt.
+        let digest = intake::digest_of(&body).map_err(unsound)?;
+        let known = api.shared.store.submission(&digest).map_err(|e| internal("look up a submission", e))?;
+        if known.is_none() {
+            let refusal = Refusal::QueueFull(full);
+            refusal.count();
+            return Err(refused(refusal));
+        }
+    }
+    let turn = api.uploads.turn(client).await;
+    let checked = tokio::task::spawn_blocking(move || intake::check(&body, client)).await;
     drop(turn);
     let candidate = checked.map_err(|e| internal("check a submission", e))?.map_err(unsound)?;
     let (digest, submission) = (candidate.digest, candidate.submission.clone());
@@ -74,60 +84,6 @@ fn outcome(api: &Api, entry: &SubmissionEntry) -> Result<Option<SubmissionOutcom
     let outcome = api.shared.store.outcome(entry.index).map_err(|e| internal("read an outcome", e))?;
     let size = api.shared.published().head.size;
     Ok(outcome.filter(|outcome| outcome.epoch.0 < size.0))
-}
-
-/// The body, and the room that it takes up of what all uploads may; a body that trickles takes only what it sent.
-async fn read_body(api: &Api, request: Request) -> Result<(Vec<u8>, Room), Problem> {
-    let mut room = Room::take(api, request.extensions().get().copied().unwrap_or(Client::Many))?;
-    let mut bytes = Vec::new();
-    let mut body = request.into_body();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::bad_request("body", "the body ended early"))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > Upload::MAX_BYTES {
-            return Err(body_too_large(Upload::MAX_BYTES));
-        }
-        bytes.extend_from_slice(&data);
-        while room.units.num_permits() * UPLOAD_UNIT < bytes.len() {
-            room.grow(api)?;
-        }
-    }
-    Ok((bytes, room))
-}
-
-/// What an upload takes up of the memory for all uploads, and of its client's share of that.
-struct Room {
-    units: OwnedSemaphorePermit,
-    share: Share,
-}
-
-impl Room {
-    fn take(api: &Api, client: Client) -> Result<Self, Problem> {
-        let share = api.upload_shares.take(client).ok_or_else(|| over_share(api))?;
-        Ok(Self { units: unit(api)?, share })
-    }
-
-    fn grow(&mut self, api: &Api) -> Result<(), Problem> {
-        if !self.share.grow() {
-            return Err(over_share(api));
-        }
-        self.units.merge(unit(api)?);
-        Ok(())
-    }
-}
-
-fn unit(api: &Api) -> Result<OwnedSemaphorePermit, Problem> {
-    Arc::clone(&api.uploads).try_acquire_owned().map_err(|_| {
-        let detail = "too many uploads at this moment";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after_s(RETRY_AFTER_S)
-    })
-}
-
-fn over_share(api: &Api) -> Problem {
-    let limit = api.upload_shares.limit * UPLOAD_UNIT;
-    let detail = format!("the uploads of one client take at most {limit} bytes at a time");
-    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-uploads", detail);
-    problem.limit(limit as u64).retry_after_s(RETRY_AFTER_S)
 }
 
 fn describe(
@@ -215,8 +171,12 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::OldRelease { highest, .. } => {
             problem(StatusCode::CONFLICT, "old-release").field("submission.release").limit(highest.0)
         }
-        Refusal::QueueFull(limit) => {
+        Refusal::QueueFull(Full::All(limit)) => {
             unavailable("queue-full").limit(limit as u64).retry_after_s(RETRY_AFTER_S)
+        }
+        Refusal::QueueFull(Full::Owner(limit) | Full::Client(limit)) => {
+            let problem = problem(StatusCode::TOO_MANY_REQUESTS, "too-many-queued");
+            problem.limit(limit as u64).retry_after_s(RETRY_AFTER_S)
         }
         Refusal::NoSpace | Refusal::Halted => unavailable("not-accepting").retry_after_s(60),
         Refusal::Finishing => unavailable("shutting-down").retry_after_s(RETRY_AFTER_S),
@@ -226,17 +186,17 @@ fn refused(refusal: Refusal) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
 
     use axum::body::Body;
     use pds_plugin::archive::pack;
     use pds_plugin::source::{SourceTree, source_digest};
-    use pds_schemas::{OwnerRecord, PluginName, PosixTime, Release};
+    use pds_schemas::{Artefact, OwnerRecord, PluginName, PosixTime, Release, Upload};
 
     use super::*;
     use crate::config::tests::config_in;
     use crate::epoch_writer::EpochContent;
-    use crate::http::UPLOAD_UNITS;
+    use crate::http::Uploads;
     use crate::identity;
     use crate::shared::Shared;
 
@@ -268,17 +228,20 @@ mod tests {
         let shared = Arc::new(Shared::new(Arc::clone(&writer.store), published));
         let (commands, inbox) = mpsc::channel();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-        let api = Api::new(shared, identity, commands, metrics);
+        let uploads = Uploads::new(&config, Arc::default());
+        let free = uploads.free();
+        let api = Api::new(shared, identity, commands, uploads, metrics);
 
         let client = tokio::spawn(submit(State(api.clone()), Request::new(Body::from(upload()))));
         let (command, inbox) =
             tokio::task::spawn_blocking(move || (inbox.recv().unwrap(), inbox)).await.unwrap();
         client.abort();
         assert!(client.await.unwrap_err().is_cancelled());
-        assert_eq!(api.uploads.available_permits(), UPLOAD_UNITS - 1);
+        assert_eq!(api.uploads.free(), free - 1);
         drop((command, inbox));
         // Unanswered and over: the task gives its room back.
-        let all = api.uploads.acquire_many(u32::try_from(UPLOAD_UNITS).unwrap()).await;
-        assert_eq!(all.unwrap().num_permits(), UPLOAD_UNITS);
+        while api.uploads.free() < free {
+            tokio::task::yield_now().await;
+        }
     }
 }

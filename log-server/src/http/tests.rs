@@ -38,7 +38,8 @@ async fn partial_tiles_of_every_published_size_stay_once_the_full_tile_is_there(
     let shared = Arc::new(Shared::new(Arc::clone(&writer.store), published));
     let (commands, _inbox) = mpsc::channel();
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-    let api = Api::new(shared, identity, commands, metrics);
+    let uploads = Uploads::new(&config, Arc::default());
+    let api = Api::new(shared, identity, commands, uploads, metrics);
 
     for (size, root) in (1..).zip(&roots) {
         let mut log = MemoryLog::new();

@@ -1,6 +1,5 @@
-use std::sync::mpsc;
-
 use pds_schemas::{OwnerRecord, Submission};
+use pds_service::http::Client;
 use tempfile::TempDir;
 
 use super::*;
@@ -11,7 +10,6 @@ use crate::{identity, recovery};
 /// A sequencer on a validator made for it, whose epoch 0 has `time`; nobody builds.
 struct Bench {
     sequencer: Sequencer,
-    _places: mpsc::Receiver<u64>,
     _folder: TempDir,
 }
 
@@ -26,13 +24,13 @@ impl Bench {
         let rules = Rules {
             interval: Duration::from_secs(60),
             decide_within_s: 120,
-            queue_limit: 10,
+            queue: QueueLimits { all: 10, per_owner: 10, per_client: 10 },
             disk: config.data_dir.clone(),
             reserve_bytes: 0,
         };
-        let (builder, places) = mpsc::channel();
-        let sequencer = Sequencer::new(rules, writer, shared, Queue::default(), 0, builder);
-        Self { sequencer, _places: places, _folder: folder }
+        let line = Line::new(1, Duration::ZERO);
+        let sequencer = Sequencer::new(rules, writer, shared, Queue::default(), 0, line);
+        Self { sequencer, _folder: folder }
     }
 
     fn accept(&mut self, group: Vec<Candidate>) -> Vec<Result<Acknowledged, Refusal>> {
@@ -64,7 +62,14 @@ fn candidate(name: &str, release: u64, owner: u8) -> Candidate {
         owner: OwnerRecord::first(name, cose::public_key(&key)),
     };
     let signed = cose::sign(SignedKind::Submission, &submission, &key).to_bytes();
-    Candidate { digest: pds_core::hash::sha256(&submission.to_bytes()), submission, signed, archive: vec![1] }
+    Candidate {
+        digest: pds_core::hash::sha256(&submission.to_bytes()),
+        submission,
+        signer: cose::public_key(&key),
+        client: Client::Many,
+        signed,
+        archive: vec![1],
+    }
 }
 
 #[test]

@@ -60,8 +60,13 @@ impl Shares {
 
     /// One more for `client`, or none if it holds its share already. [`Client::Many`] always gets one.
     pub fn take(self: &Arc<Self>, client: Client) -> Option<Share> {
+        self.take_many(client, 1)
+    }
+
+    /// `amount` more for `client`, or none of them if they exceed its share.
+    pub fn take_many(self: &Arc<Self>, client: Client, amount: usize) -> Option<Share> {
         let mut share = Share { shares: Arc::clone(self), client, amount: 0 };
-        share.grow().then_some(share)
+        share.grow_by(amount).then_some(share)
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -82,14 +87,18 @@ impl Share {
     /// One more, unless the client holds its share already.
     #[must_use]
     pub fn grow(&mut self) -> bool {
+        self.grow_by(1)
+    }
+
+    fn grow_by(&mut self, amount: usize) -> bool {
         let Client::One(address) = self.client else { return true };
         let mut held = self.shares.held();
-        let count = held.entry(address).or_default();
-        if *count >= self.shares.limit {
+        let count = held.get(&address).copied().unwrap_or_default();
+        if count + amount > self.shares.limit {
             return false;
         }
-        *count += 1;
-        self.amount += 1;
+        held.insert(address, count + amount);
+        self.amount += amount;
         true
     }
 }
@@ -156,6 +165,8 @@ mod tests {
         drop(share);
         assert!(shares.take(client).is_some());
         assert!(shares.held().is_empty());
+        assert!(shares.take_many(client, 3).is_none());
+        assert!(shares.held().is_empty(), "who gets nothing leaves no trace");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -19,16 +19,14 @@ use metrics::counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep};
 
+use super::answer::{AnswerMemory, Exhausted, Held, Kept};
 use super::client::{Client, Share, Shares};
 use super::limits::ServeLimits;
-use super::watch::{Activity, UnderWay};
+use super::watch::Activity;
 use crate::problem::Problem;
 
 /// Seconds after which to come again when others or oneself must finish first.
 pub const RETRY_AFTER_S: u32 = 1;
-
-/// Bytes of an answer that HTTP/2 is handed at a time, and the most that a stream can leave in memory when it is done.
-const STEP: usize = 16 << 10;
 
 /// What all requests pass through.
 #[derive(Debug)]
@@ -37,17 +35,16 @@ pub struct Door {
     router: TowerToHyperService<Router>,
     all: Arc<Semaphore>,
     shares: Arc<Shares>,
+    answers: AnswerMemory,
 }
-
-/// What a request holds until its answer is handed over.
-type Held = (Option<(OwnedSemaphorePermit, Share)>, UnderWay);
 
 impl Door {
     /// To `router`, within `limits`.
     pub fn new(router: Router, limits: ServeLimits) -> Self {
         let all = Arc::new(Semaphore::new(limits.requests.min(Semaphore::MAX_PERMITS)));
         let shares = Shares::new(limits.requests_per_client);
-        Self { limits, router: TowerToHyperService::new(router), all, shares }
+        let answers = AnswerMemory::new(limits.answer_memory_mib << 20);
+        Self { limits, router: TowerToHyperService::new(router), all, shares, answers }
     }
 
     /// The answer to `request` of a connection from `peer`.
@@ -65,11 +62,19 @@ impl Door {
                 Client::Many => Client::behind(request.headers()),
                 one @ Client::One(_) => one,
             };
-            let (response, room) = match door.enter(client, &request) {
-                Ok(room) => (door.pass(client, request).await, Some(room)),
-                Err(excess) => (excess.answer(&door.limits), None),
+            let (response, place, memory) = match door.enter(client, &request) {
+                Ok(place) => {
+                    let response = door.pass(client, request).await;
+                    match door.answers.reserve(client, response.body()) {
+                        Ok(memory) => (response, Some(place), memory),
+                        Err(exhausted) => (door.refuse(exhausted.into()), Some(place), None),
+                    }
+                }
+                Err(excess) => (door.refuse(excess), None, None),
             };
-            Ok(response.map(|body| Kept { body, stepwise, rest: Bytes::new(), _held: (room, under_way) }))
+            Ok(response.map(|body| {
+                Kept::new(body, stepwise, Held { _place: place, _memory: memory, _under_way: under_way })
+            }))
         }
     }
 
@@ -91,6 +96,55 @@ impl Door {
         let share = self.shares.take(client).ok_or(Excess::ClientRequests)?;
         let room = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Excess::Requests)?;
         Ok((room, share))
+    }
+
+    fn refuse(&self, excess: Excess) -> Response<Body> {
+        counter!("pds_http_refused_total", "reason" => excess.reason()).increment(1);
+        // RFC 6585: 431 in section 5, 429 in section 4.
+        let (too_large, too_many) =
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, StatusCode::TOO_MANY_REQUESTS);
+        let (status, kind, limit, detail) = match excess {
+            Excess::Headers => {
+                let limit = self.limits.headers;
+                let detail = format!("a request has at most {limit} headers here");
+                (too_large, "too-many-headers", limit, detail)
+            }
+            Excess::HeaderBytes => {
+                let limit = self.limits.header_bytes;
+                let detail = format!("a request's target and headers have at most {limit} bytes here");
+                (too_large, "headers-too-large", limit, detail)
+            }
+            Excess::ClientRequests => {
+                let limit = self.limits.requests_per_client;
+                let detail = format!("one client has at most {limit} requests under way here");
+                (too_many, "too-many-requests", limit, detail)
+            }
+            Excess::Requests => {
+                let limit = self.limits.requests;
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "busy",
+                    limit,
+                    format!("at most {limit} requests are under way here"),
+                )
+            }
+            Excess::ClientAnswers => {
+                let limit = self.answers.share();
+                let detail = format!("the unread answers of one client take at most {limit} bytes here");
+                (too_many, "too-many-unread", limit, detail)
+            }
+            Excess::Answers => {
+                let limit = self.limits.answer_memory_mib << 20;
+                let detail = format!("unread answers take at most {limit} bytes here");
+                (StatusCode::SERVICE_UNAVAILABLE, "busy", limit, detail)
+            }
+        };
+        let problem = Problem::new(status, kind, detail).limit(limit as u64);
+        if status == too_large {
+            problem.field("headers").into_response()
+        } else {
+            problem.retry_after_s(RETRY_AFTER_S).into_response()
+        }
     }
 
     async fn pass(&self, client: Client, mut request: Request<Incoming>) -> Response<Body> {
@@ -120,39 +174,30 @@ enum Excess {
     HeaderBytes,
     ClientRequests,
     Requests,
+    ClientAnswers,
+    Answers,
+}
+
+impl From<Exhausted> for Excess {
+    fn from(exhausted: Exhausted) -> Self {
+        match exhausted {
+            Exhausted::Client => Self::ClientAnswers,
+            Exhausted::All => Self::Answers,
+        }
+    }
 }
 
 impl Excess {
-    fn answer(&self, limits: &ServeLimits) -> Response<Body> {
-        // RFC 6585: 431 in section 5, 429 in section 4.
-        let (too_large, too_many) =
-            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, StatusCode::TOO_MANY_REQUESTS);
-        let (reason, limit) = match self {
-            Self::Headers => ("headers", limits.headers),
-            Self::HeaderBytes => ("header-bytes", limits.header_bytes),
-            Self::ClientRequests => ("client-requests", limits.requests_per_client),
-            Self::Requests => ("requests", limits.requests),
-        };
-        counter!("pds_http_refused_total", "reason" => reason).increment(1);
-        let problem = match self {
-            Self::Headers => {
-                let detail = format!("a request has at most {limit} headers here");
-                Problem::new(too_large, "too-many-headers", detail).field("headers")
-            }
-            Self::HeaderBytes => {
-                let detail = format!("a request's target and headers have at most {limit} bytes here");
-                Problem::new(too_large, "headers-too-large", detail).field("headers")
-            }
-            Self::ClientRequests => {
-                let detail = format!("one client has at most {limit} requests under way here");
-                Problem::new(too_many, "too-many-requests", detail).retry_after_s(RETRY_AFTER_S)
-            }
-            Self::Requests => {
-                let detail = format!("at most {limit} requests are under way here");
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after_s(RETRY_AFTER_S)
-            }
-        };
-        problem.limit(limit as u64).into_response()
+    /// For the metrics.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Headers => "headers",
+            Self::HeaderBytes => "header-bytes",
+            Self::ClientRequests => "client-requests",
+            Self::Requests => "requests",
+            Self::ClientAnswers => "client-answers",
+            Self::Answers => "answers",
+        }
     }
 }
 
@@ -191,63 +236,5 @@ impl HttpBody for Paced {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// An answer's body, with what its request holds until all of it is handed over.
-#[derive(Debug)]
-pub struct Kept {
-    body: Body,
-    /// HTTP/2: what flow control holds back is handed over in steps, since hyper lets go of a body once it has its end.
-    stepwise: bool,
-    /// The rest of a frame of `body`.
-    rest: Bytes,
-    _held: Held,
-}
-
-impl Kept {
-    fn next_step(&mut self) -> Frame<Bytes> {
-        if self.rest.len() > STEP {
-            return Frame::data(self.rest.split_to(STEP));
-        }
-        // A copy: the last step may wait long for a client, and would keep all of the answer in memory.
-        Frame::data(Bytes::copy_from_slice(&std::mem::take(&mut self.rest)))
-    }
-}
-
-impl HttpBody for Kept {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if !self.rest.is_empty() {
-            return Poll::Ready(Some(Ok(self.next_step())));
-        }
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let large = |frame: &Frame<Bytes>| frame.data_ref().is_some_and(|data| data.len() > STEP);
-        match frame {
-            Some(Ok(frame)) if self.stepwise && large(&frame) => {
-                self.rest = frame.into_data().unwrap_or_default();
-                Poll::Ready(Some(Ok(self.next_step())))
-            }
-            other => Poll::Ready(other),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let (of_body, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut hint = SizeHint::new();
-        if let Some(upper) = of_body.upper() {
-            hint.set_upper(upper.saturating_add(rest));
-        }
-        hint.set_lower(of_body.lower().saturating_add(rest));
-        hint
     }
 }

@@ -34,6 +34,9 @@ pub struct ServeLimits {
     /// Longest pause in a request's body, which is answered 408. Default 10 s.
     #[serde(rename = "body_timeout_s", deserialize_with = "seconds")]
     pub body_timeout: Duration,
+    /// Mebibytes that answers of more than 16 KiB take up together until their clients have read them, of which one client
+    /// has an eighth. More are answered 503 and 429. Default 256; 256 to 65,536.
+    pub answer_memory_mib: usize,
     /// Longest time for a client to take 64 KiB of an answer, or its end. Default 20 s.
     #[serde(rename = "answer_timeout_s", deserialize_with = "seconds")]
     pub answer_timeout: Duration,
@@ -61,6 +64,7 @@ impl Default for ServeLimits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(10),
+            answer_memory_mib: 256,
             answer_timeout: Duration::from_secs(20),
             stream_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(5),
@@ -114,6 +118,7 @@ impl ServeLimits {
             ("header_timeout_s", self.header_timeout.as_secs(), 1, 600),
             ("idle_timeout_s", self.idle_timeout.as_secs(), 1, 3600),
             ("body_timeout_s", self.body_timeout.as_secs(), 1, 600),
+            ("answer_memory_mib", self.answer_memory_mib as u64, 256, 65_536),
             ("answer_timeout_s", self.answer_timeout.as_secs(), 1, 600),
             ("stream_timeout_s", self.stream_timeout.as_secs(), 1, 3600),
             ("drain_timeout_s", self.drain_timeout.as_secs(), 0, 600),

@@ -3,8 +3,10 @@
 //! [`serve`] bounds what a client may do before and around a request, [`bounded`] what one request may be.
 //! Not here: TLS, which a proxy in front has.
 
+mod answer;
 mod client;
 mod exchange;
+mod fair;
 mod limits;
 mod serve;
 mod watch;
@@ -21,6 +23,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use self::client::{Client, Share, Shares};
+pub use self::fair::{FairPermit, FairSemaphore};
 pub use self::limits::{LimitError, ServeLimits};
 pub use self::serve::serve;
 use crate::problem::Problem;

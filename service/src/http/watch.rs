@@ -124,6 +124,15 @@ impl<S> Watched<S> {
         timer.as_mut().poll(cx).map(|()| timed_out("answer"))
     }
 
+    /// After a blocked answer is out: hyper may not read before something arrives, and that may never be.
+    fn rest(&mut self, cx: &mut Context<'_>) {
+        self.step(false);
+        if self.waiting != Waiting::Nothing {
+            // Only to be woken: the read that follows finds the time over.
+            let _ = self.read_timer.as_mut().poll(cx);
+        }
+    }
+
     fn written(&mut self, bytes: usize) {
         let Some(timer) = &mut self.write_timer else { return };
         self.taken += bytes;
@@ -185,8 +194,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         match Pin::new(&mut self.stream).poll_flush(cx) {
             Poll::Pending => self.poll_blocked(cx).map(Err),
             done => {
-                self.write_timer = None;
                 self.taken = 0;
+                if self.write_timer.take().is_some() {
+                    self.rest(cx);
+                }
                 done
             }
         }

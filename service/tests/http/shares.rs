@@ -1,11 +1,11 @@
 //! Clients that want more than their share.
 
 use pds_service::http::ServeLimits;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::server::{HELLO, Server, ask, limits};
-use crate::{assert_problem, gate, router};
+use crate::server::{HELLO, Server, ask, limits, within};
+use crate::{LARGE, assert_problem, gate, router};
 
 const WAIT: &str = "GET /wait HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -132,4 +132,49 @@ async fn requests_through_a_proxy_count_for_its_clients() {
     assert_problem(answer, 429, "too-many-connections");
     gate.add_permits(1);
     assert_eq!(ask(&mut waiting, "").await.unwrap().body, "waited");
+}
+
+const GET_LARGE: &str = "GET /large HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+
+/// A connection whose answer has begun and is not read: as large as one client's share.
+async fn unread(server: &Server, from: [u8; 4]) -> TcpStream {
+    let mut stream = server.connect_from(from).await;
+    stream.write_all(GET_LARGE.as_bytes()).await.unwrap();
+    within(stream.readable()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn unread_answers_of_one_client_do_not_stop_another() {
+    let server = Server::start(limits(), router(&gate())).await;
+    let mut first = unread(&server, [127, 0, 0, 1]).await;
+    let answer = ask(&mut server.connect().await, GET_LARGE).await;
+    assert_eq!(assert_problem(answer, 429, "too-many-unread").limit, Some(LARGE as u64));
+    assert_eq!(ask(&mut server.connect().await, HELLO).await.unwrap().status, 200, "what is small is given");
+    unread(&server, [127, 0, 0, 2]).await;
+    let mut all = Vec::new();
+    within(first.read_to_end(&mut all)).await.unwrap();
+    assert!(all.len() > LARGE);
+    let mut again = Vec::new();
+    within(unread(&server, [127, 0, 0, 1]).await.read_to_end(&mut again)).await.unwrap();
+    assert_eq!(again.len(), all.len(), "its share is free again");
+}
+
+#[tokio::test]
+async fn unread_answers_beyond_all_are_answered_503() {
+    let server = Server::start(limits(), router(&gate())).await;
+    let mut held = Vec::new();
+    for client in 1..=8 {
+        held.push(unread(&server, [127, 0, 0, client]).await);
+    }
+    let mut ninth = server.connect_from([127, 0, 0, 9]).await;
+    assert_problem(ask(&mut ninth, GET_LARGE).await, 503, "busy");
+    drop(held);
+    let served = async || {
+        let mut all = Vec::new();
+        let mut stream = unread(&server, [127, 0, 0, 9]).await;
+        within(stream.read_to_end(&mut all)).await.unwrap();
+        all.len() > LARGE
+    };
+    while !within(served()).await {}
 }

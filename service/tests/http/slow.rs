@@ -65,6 +65,18 @@ async fn idle_connections_are_cut_after_the_idle_time_only() {
 }
 
 #[tokio::test]
+async fn idle_connections_are_cut_after_an_answer_that_was_read_late() {
+    let server = Server::start(ServeLimits { idle_timeout: SHORT, ..limits() }, router(&gate())).await;
+    let mut late = server.connect().await;
+    late.write_all(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    late.readable().await.unwrap();
+    // Times out only if the connection is cut once it is idle.
+    let mut all = Vec::new();
+    within(late.read_to_end(&mut all)).await.unwrap();
+    assert!(all.len() > LARGE, "{}", all.len());
+}
+
+#[tokio::test]
 async fn requests_under_way_have_no_idle_time() {
     let gate = gate();
     let short = ServeLimits { header_timeout: SHORT, idle_timeout: SHORT, ..limits() };

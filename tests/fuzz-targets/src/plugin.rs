@@ -14,6 +14,7 @@ use pds_plugin::manifest::source_of;
 use pds_plugin::source::{SourceTree, check_path, source_digest};
 use pds_schemas::cose::{CoseSign1, SignedKind};
 use pds_schemas::{Artefact, Digest, ObjectMap, OwnerRecord, PluginName, Release, Submission, Upload};
+use pds_service::http::Client;
 use pds_validator::structure::{StructureLimits, StructureReport, verify};
 use tar::Header;
 
@@ -159,7 +160,7 @@ pub const MANIFEST: &[u8] = b"org.example.pacing\nsmooth pre a.o\nlost param 2 r
 pub fn intake(bytes: &[u8]) {
     let mut feed = Feed(bytes);
     let body = if feed.byte() % 4 == 0 { feed.rest().to_vec() } else { upload(&mut feed) };
-    let Ok(candidate) = intake::check(&body) else { return };
+    let Ok(candidate) = intake::check(&body, Client::Many) else { return };
     let upload = Upload { signed: candidate.signed.clone(), archive: candidate.archive.clone() };
     assert_eq!(upload.to_bytes(), body);
     let signed = CoseSign1::from_bytes(&candidate.signed).expect("it was accepted");

@@ -1,0 +1,121 @@
+//! What submissions may take up until the sequencer has them: memory, turns to be checked, places in the queue.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::StatusCode;
+use http_body_util::BodyExt;
+use metrics::counter;
+use pds_schemas::{Artefact, Upload};
+use pds_service::http::{Client, FairPermit, FairSemaphore, Share, Shares, body_too_large};
+use pds_service::problem::Problem;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::submissions::RETRY_AFTER_S;
+use crate::admission::{Full, Places, QueueLimits};
+use crate::config::Config;
+
+/// Uploads that are unpacked and checked at a time.
+const CHECKS: usize = 2;
+/// Bytes of uploads are counted in units of this many.
+const UNIT: usize = 64 << 10;
+/// Of the memory for uploads, one client may have one in this many.
+const CLIENTS: usize = 8;
+
+/// What all submissions share.
+#[derive(Clone)]
+pub struct Uploads {
+    checks: Arc<FairSemaphore>,
+    /// In units.
+    memory: Arc<Semaphore>,
+    shares: Arc<Shares>,
+    places: Arc<Places>,
+    limits: QueueLimits,
+}
+
+/// What an upload takes up of the memory for all uploads, and of its client's share of that.
+pub struct Room {
+    units: OwnedSemaphorePermit,
+    share: Share,
+}
+
+impl Uploads {
+    /// Within what `config` grants; `places` are those of the queue.
+    pub fn new(config: &Config, places: Arc<Places>) -> Self {
+        let units = (config.upload_memory_mib << 20) / UNIT;
+        Self {
+            checks: FairSemaphore::new(CHECKS),
+            memory: Arc::new(Semaphore::new(units)),
+            shares: Shares::new(units / CLIENTS),
+            places,
+            limits: config.queue_limits(),
+        }
+    }
+
+    /// The body, and the room that it takes up; a body that trickles takes only what it sent.
+    ///
+    /// # Errors
+    /// 413 for a body that is too large, 429 and 503 when there is no room for it.
+    pub async fn read(&self, client: Client, request: Request) -> Result<(Vec<u8>, Room), Problem> {
+        let mut room = self.room(client)?;
+        let mut bytes = Vec::new();
+        let mut body = request.into_body();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Problem::bad_request("body", "the body ended early"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > Upload::MAX_BYTES {
+                return Err(body_too_large(Upload::MAX_BYTES));
+            }
+            bytes.extend_from_slice(&data);
+            while room.units.num_permits() * UNIT < bytes.len() {
+                if !room.share.grow() {
+                    return Err(self.over_share());
+                }
+                room.units.merge(self.unit()?);
+            }
+        }
+        Ok((bytes, room))
+    }
+
+    /// A turn to be checked, once it comes: clients that wait get one each before any gets a second.
+    pub async fn turn(&self, client: Client) -> FairPermit {
+        self.checks.acquire(client).await
+    }
+
+    /// Whether the queue has a place for `client`, as far as can be told before its submission is checked.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn has_place(&self, client: Client) -> Result<(), Full> {
+        self.places.check_client(&self.limits, client)
+    }
+
+    fn room(&self, client: Client) -> Result<Room, Problem> {
+        let share = self.shares.take(client).ok_or_else(|| self.over_share())?;
+        Ok(Room { units: self.unit()?, share })
+    }
+
+    fn unit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.memory).try_acquire_owned().map_err(|_| {
+            counter!("pds_http_refused_total", "reason" => "uploads").increment(1);
+            let detail = "too many uploads at this moment";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after_s(RETRY_AFTER_S)
+        })
+    }
+
+    fn over_share(&self) -> Problem {
+        counter!("pds_http_refused_total", "reason" => "client-uploads").increment(1);
+        let limit = self.shares.limit * UNIT;
+        let detail = format!("the uploads of one client take at most {limit} bytes at a time");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-uploads", detail);
+        problem.limit(limit as u64).retry_after_s(RETRY_AFTER_S)
+    }
+}
+
+#[cfg(test)]
+impl Uploads {
+    /// Units that nobody holds.
+    pub fn free(&self) -> usize {
+        self.memory.available_permits()
+    }
+}
