@@ -12,6 +12,8 @@ pub enum Unit {
     WallNs,
     /// Bytes.
     Bytes,
+    /// Times a second.
+    PerSecond,
 }
 
 /// One thing measured, beside what it is held against.
@@ -50,6 +52,11 @@ impl Table {
     ) {
         let (workload, against, ratio) = (workload.into(), against.into(), measured / reference);
         self.rows.push(Row { id, workload, measured, against, reference, unit, ratio });
+    }
+
+    /// The row named `id`, if it was measured.
+    pub fn row(&self, id: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.id == id)
     }
 
     /// Prints the rows as one JSON object.
@@ -92,6 +99,7 @@ fn shown(value: f64, unit: Unit) -> String {
     match (unit, value) {
         (Unit::Bytes, v) if v < 1e4 => format!("{v:.0} B"),
         (Unit::Bytes, v) => format!("{:.1} kB", v / 1e3),
+        (Unit::PerSecond, v) => format!("{:.1} k/s", v / 1e3),
         (_, v) if v < 1e3 => format!("{v:.1} ns"),
         (_, v) if v < 1e6 => format!("{:.1} us", v / 1e3),
         (_, v) => format!("{:.1} ms", v / 1e6),
