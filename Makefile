@@ -52,7 +52,7 @@ deny:
 		echo "cargo-deny is not installed: licences, bans and sources were not checked"; \
 	fi
 
-bench: deps ## Measure, and print ratios to limits and peers
+bench: deps ## Measure on a million names; print ratios to limits and peers, and whether bounds are kept
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) run --locked --bin pds-bench
 

@@ -22,7 +22,7 @@ pub use self::hello::serve as serve_hello;
 use self::process::Server;
 use crate::Scale;
 use crate::names::Names;
-use crate::table::{Table, Unit};
+use crate::table::{Must, Table, Unit};
 
 /// Connections of the load maker.
 const CONNECTIONS: usize = 32;
@@ -48,7 +48,7 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale, dir: &Path) -> a
     let folder =
         tempfile::Builder::new().prefix("pds-bench-http-").tempdir_in(dir).context("make a folder")?;
     let folder = folder.path().canonicalize()?;
-    let count = scale.http_names;
+    let count = scale.names;
     let config = world::make(&folder, names, count).context("make a validator")?;
     let own = std::env::current_exe()?;
     let server = start(own.with_file_name("pds-log-server"), &["--config"], &config, &folder.join("address"))
@@ -68,15 +68,16 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale, dir: &Path) -> a
             let tile = |target: &mut Vec<u8>| target.extend_from_slice(TILE.as_bytes());
             let workload = format!("HTTP: a full tile ({} bytes), {CONNECTIONS} connections", bytes.len());
             let pair = compare(scale, (&server, tile), (&nginx, tile))?;
-            row(table, "http-tile", &workload, "nginx, the same bytes as a file", pair);
+            row(table, ("http-tile", 0.9), &workload, "nginx, the same bytes as a file", pair);
         }
         None => eprintln!("pds-bench: there is no nginx, so no row of tiles; `make bench-deps` installs it"),
     }
     check_evidence(server.address, names)?;
     let greet = |target: &mut Vec<u8>| target.push(b'/');
-    for (id, asked, workload) in [
-        ("http-evidence-hot", HOT.min(count), format!("HTTP: evidence, {} hot names", HOT.min(count))),
-        ("http-evidence", count, format!("HTTP: evidence, random names of {count}")),
+    let hot = HOT.min(count);
+    for (bound, asked, workload) in [
+        (("http-evidence-hot", 0.6), hot, format!("HTTP: evidence, {hot} hot names of {count}")),
+        (("http-evidence", 0.4), count, format!("HTTP: evidence, random names of {count}")),
     ] {
         let mut random = Random(0x9e37_79b9_7f4a_7c15);
         let name = |target: &mut Vec<u8>| {
@@ -84,7 +85,7 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale, dir: &Path) -> a
             target.extend_from_slice(names.name(random.below(asked)).as_str().as_bytes());
         };
         let pair = compare(scale, (&server, name), (&hello, greet))?;
-        row(table, id, &workload, "axum saying hello", pair);
+        row(table, bound, &workload, "axum saying hello", pair);
     }
     Ok(())
 }
@@ -136,10 +137,17 @@ fn turn(server: &Server, time: Duration, target: &mut impl FnMut(&mut Vec<u8>)) 
     Ok(Turn { rate: requests / load.seconds, cpu_us: (server.cpu()? - before) * 1e6 / requests })
 }
 
-fn row(table: &mut Table, id: &'static str, workload: &str, against: &str, (server, peer): (Turn, Turn)) {
+fn row(
+    table: &mut Table,
+    (id, least): (&str, f64),
+    workload: &str,
+    against: &str,
+    (server, peer): (Turn, Turn),
+) {
     let with_cpu = |what: &str, turn: Turn| format!("{what}; {:.1} us CPU a request", turn.cpu_us);
     let measured = (with_cpu(workload, server), server.rate);
-    table.push(id, Unit::PerSecond, measured, (with_cpu(against, peer), peer.rate));
+    let row = table.push(id, Unit::PerSecond, measured, (with_cpu(against, peer), peer.rate));
+    row.must(Must::RatioAtLeast(least));
 }
 
 /// xorshift64 (Marsaglia 2003): which names are asked for is the same in every run.
