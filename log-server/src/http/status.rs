@@ -48,6 +48,7 @@ pub async fn metrics(State(api): State<Api>) -> Answer {
         gauge!("pds_store_table_bytes", &label).set(family.table_bytes as f64);
         gauge!("pds_store_pending_compaction_bytes", &label).set(family.pending_compaction_bytes as f64);
     }
+    api.answers.tell();
     gauge!("pds_store_write_stopped").set(f64::from(u8::from(statistics.write_stopped)));
     gauge!("pds_store_background_errors").set(statistics.background_errors as f64);
     Ok(fleeting("text/plain; version=0.0.4; charset=utf-8", api.metrics.render()))
