@@ -134,7 +134,7 @@ pub fn router(api: Api) -> Router {
         measures.insert(path, metrics.clone());
         router = router.route(
             path,
-            route.route_layer(middleware::from_fn(move |request, next| {
+            route.route_layer(middleware::from_fn(move |request: Request, next: Next| {
                 let metrics = metrics.clone();
                 async move { measure(&metrics, request, next).await }
             })),
@@ -145,7 +145,7 @@ pub fn router(api: Api) -> Router {
     let limits = RequestLimits { body_bytes: Upload::MAX_BYTES, time: REQUEST_TIME };
     let made = bounded(router.with_state(api), limits);
     // Around everything else: what is in memory passes no router and no limit on time.
-    Router::new().fallback_service(made).layer(middleware::from_fn(move |request, next| {
+    Router::new().fallback_service(made).layer(middleware::from_fn(move |request: Request, next: Next| {
         let memory = Arc::clone(&memory);
         async move { memory.answer(request, next).await }
     }))

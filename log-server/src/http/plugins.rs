@@ -140,7 +140,7 @@ fn make(api: &Api, published: &Published, name: &PluginName, epoch: EpochNumber)
         if is_now { (published.entry.clone(), published.tree.clone()) } else { past(api, epoch)? };
     let prefix = if is_now { tree.prove(store, &key)? } else { tree.prove_uncached(store, &key)? };
     let size = published.head.size;
-    let prove = || {
+    let prove = || -> anyhow::Result<Vec<Digest>> {
         let inclusion = prove_inclusion(store, epoch.0, size)?;
         verify_inclusion(&leaf_hash(&entry), epoch.0, size, &inclusion, &published.head.log_root)?;
         Ok(inclusion)
