@@ -292,7 +292,7 @@ impl Store {
         Ok(WriteBatch::default())
     }
 
-    fn turn(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
+    pub(crate) fn turn(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
         let writer = self.writer.as_ref().ok_or(StoreError::ReadOnly)?;
         // A writer that panicked may have written without noting it.
         let writer = writer.lock().map_err(|_| StoreError::Poisoned)?;

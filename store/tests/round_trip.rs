@@ -192,3 +192,28 @@ fn statistics_count_what_was_written() {
     assert!(statistics.families.iter().all(|of| of.memory_bytes > 0));
     assert_eq!((statistics.background_errors, statistics.write_stopped), (0, false));
 }
+
+#[test]
+fn statistics_move_when_what_is_in_memory_goes_to_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let pv = Validator::with_history(&folder.path().join("store"));
+    let of = |statistics: &pds_store::Statistics, family| {
+        *statistics.families.iter().find(|of| of.family == family).unwrap()
+    };
+    let before = pv.store.statistics().unwrap();
+    pv.store.copy_to(&folder.path().join("copy")).unwrap();
+    let after = pv.store.statistics().unwrap();
+    for family in [Family::Entries, Family::Pages, Family::Blobs, Family::Submissions] {
+        let (before, after) = (of(&before, family), of(&after, family));
+        assert_eq!(before.table_bytes, 0, "{family}");
+        assert!(
+            after.table_bytes > 0 && after.memory_bytes < before.memory_bytes,
+            "{family}: {before:?} {after:?}"
+        );
+        assert_eq!((after.pending_compaction_bytes, after.compaction_pending), (0, false), "{family}");
+    }
+    pv.store.entry(EpochNumber(0)).unwrap().unwrap();
+    let read = pv.store.statistics().unwrap();
+    assert!(read.block_cache_bytes > before.block_cache_bytes);
+    assert_eq!(read.block_cache_capacity_bytes, BUDGET.block_cache_bytes as u64);
+}

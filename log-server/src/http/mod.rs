@@ -7,6 +7,7 @@ mod answers;
 mod artefacts;
 mod log;
 mod measure;
+mod memory;
 mod plugins;
 mod respond;
 mod status;
@@ -29,6 +30,7 @@ use tokio::sync::Semaphore;
 
 use self::answers::Answers;
 use self::measure::PathMetrics;
+use self::memory::Memory;
 use crate::identity::PublicIdentity;
 use crate::sequencer::Command;
 use crate::shared::Shared;
@@ -63,15 +65,14 @@ pub struct Api {
 }
 
 impl Api {
-    /// An API over what the sequencer publishes, keeping up to so many bytes of answers in memory.
+    /// An API over what the sequencer publishes, which keeps no answers.
     pub fn new(
         shared: Arc<Shared>,
         identity: PublicIdentity,
         commands: Sender<Command>,
         metrics: PrometheusHandle,
-        answer_cache_bytes: usize,
     ) -> Self {
-        let answers = Arc::new(Answers::new(answer_cache_bytes));
+        let answers = Arc::new(Answers::new(0));
         let checks = Arc::new(Semaphore::new(CHECKS));
         let uploads = Arc::new(Semaphore::new(UPLOAD_UNITS));
         let upload_shares = Shares::new(UPLOAD_UNITS_PER_CLIENT);
@@ -86,6 +87,12 @@ impl Api {
             uploads,
             upload_shares,
         }
+    }
+
+    /// With up to so many bytes of answers kept in memory.
+    #[must_use]
+    pub fn keeping(self, bytes: usize) -> Self {
+        Self { answers: Arc::new(Answers::new(bytes)), ..self }
     }
 }
 
@@ -156,28 +163,6 @@ async fn measure(metrics: &PathMetrics, request: Request, next: Next) -> Respons
     let response = next.run(request).await;
     metrics.record(response.status(), started.elapsed());
     response
-}
-
-/// What answers that are kept are given from.
-struct Memory {
-    answers: Arc<Answers>,
-    shared: Arc<Shared>,
-    measures: HashMap<&'static str, PathMetrics>,
-}
-
-impl Memory {
-    async fn answer(&self, request: Request, next: Next) -> Response {
-        let started = Instant::now();
-        let now = || self.shared.published().str.epoch;
-        let Some(kept) = self.answers.find(request.method(), request.uri(), request.headers(), now) else {
-            return next.run(request).await;
-        };
-        let response = kept.response();
-        if let Some(metrics) = self.measures.get(kept.path) {
-            metrics.record(response.status(), started.elapsed());
-        }
-        response
-    }
 }
 
 #[cfg(test)]

@@ -253,7 +253,7 @@ mod tests {
         let shared = Arc::new(Shared::new(Arc::clone(&writer.store), published));
         let (commands, inbox) = mpsc::channel();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-        let api = Api::new(shared, identity, commands, metrics, 1 << 20);
+        let api = Api::new(shared, identity, commands, metrics);
 
         let client = tokio::spawn(submit(State(api.clone()), Request::new(Body::from(upload()))));
         let (command, inbox) =
