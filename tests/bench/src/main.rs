@@ -8,12 +8,14 @@
 mod durable;
 mod growth;
 mod http;
+mod libraries;
 mod limit;
 mod log;
 mod measure;
 mod names;
-mod peers;
+mod peer;
 mod proofs;
+mod stored;
 mod table;
 mod tree;
 mod validator;
@@ -37,10 +39,13 @@ struct Options {
     /// Numbers of names between which growth is measured, in memory.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000,10000000")]
     sizes: Vec<usize>,
+    /// Numbers of names, below `names`, from which growth on the disk is measured.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+    stored_sizes: Vec<usize>,
     /// A few seconds instead of minutes: a small tree, few runs. The numbers mean little.
-    #[arg(long, conflicts_with_all = ["names", "sizes"])]
+    #[arg(long, conflicts_with_all = ["names", "sizes", "stored_sizes"])]
     quick: bool,
-    /// Measure only these parts. Peers are held against what was measured before them.
+    /// Measure only these parts. Libraries are held against what was measured before them.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// Print JSON instead of a table.
@@ -75,7 +80,7 @@ enum Part {
     /// Requests over HTTP.
     Http,
     /// Other libraries.
-    Peers,
+    Libraries,
 }
 
 /// How much to measure.
@@ -85,6 +90,10 @@ pub struct Scale {
     pub names: usize,
     /// Numbers of names between which growth is measured.
     pub sizes: Vec<usize>,
+    /// Numbers of names, below `names`, from which growth on the disk is measured.
+    pub stored_sizes: Vec<usize>,
+    /// Epochs that the old one of which proofs are made from the database lies back.
+    pub back: usize,
     /// Entries of the log.
     pub entries: usize,
     /// Changes in an epoch.
@@ -102,17 +111,18 @@ pub struct Scale {
 impl Options {
     fn measures(&self, part: Part) -> bool {
         // Other libraries take half a minute even for little.
-        if self.only.is_empty() { part != Part::Peers || !self.quick } else { self.only.contains(&part) }
+        if self.only.is_empty() { part != Part::Libraries || !self.quick } else { self.only.contains(&part) }
     }
 }
 
 impl Scale {
     fn of(options: &Options) -> Self {
-        let (names, sizes) = (options.names as usize, options.sizes.clone());
         match options.quick {
             true => Self {
                 names: 2000,
                 sizes: vec![1000, 10_000],
+                stored_sizes: vec![1000],
+                back: 10,
                 entries: 10_000,
                 changes: 100,
                 runs: 3,
@@ -121,8 +131,10 @@ impl Scale {
                 http_turns: 1,
             },
             false => Self {
-                names,
-                sizes,
+                names: options.names as usize,
+                sizes: options.sizes.clone(),
+                stored_sizes: options.stored_sizes.clone(),
+                back: 1000,
                 entries: 1_000_000,
                 changes: 1000,
                 runs: 21,
@@ -154,7 +166,9 @@ fn main() -> anyhow::Result<()> {
                 durable::measure(table, &names, &scale, &options.dir).context("measure durable epochs")?;
             }
             Part::Http => http::measure(table, &names, &scale, &options.dir).context("measure HTTP")?,
-            Part::Peers => peers::measure(table, options.peer_names).context("measure other libraries")?,
+            Part::Libraries => {
+                libraries::measure(table, options.peer_names).context("measure other libraries")?
+            }
         }
     }
     if options.json { table.print_json() } else { table.print_markdown() }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROWS: [&str; 28] = [
+const ROWS: [&str; 33] = [
     "hash",
     "build",
     "epoch",
@@ -22,6 +22,7 @@ const ROWS: [&str; 28] = [
     "growth-epoch-10000",
     "growth-proof-10000",
     "durable",
+    "durable-written",
     "durable-plan",
     "durable-write",
     "durable-check",
@@ -30,7 +31,11 @@ const ROWS: [&str; 28] = [
     "durable-guard",
     "evidence-part",
     "evidence-whole",
+    "proof-stored",
+    "proof-stored-old",
     "start",
+    "growth-durable-2000",
+    "growth-proof-stored-2000",
     "http-tile",
     "http-evidence-hot",
     "http-evidence",
