@@ -76,7 +76,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let sequencer = thread("sequencer").spawn(move || sequencer.run(&inbox))?;
 
     runtime.spawn(control.serve(control_socket));
-    let api = Api::new(shared, identity, commands.clone(), metrics);
+    let api = Api::new(shared, identity, commands.clone(), metrics).keeping(config.answer_cache_mib << 20);
     let served = runtime.block_on(serve(config, listener, termination, api, &commands, sequencer));
     stop.store(true, Ordering::Relaxed);
     // The submission that the builder is at stays in the queue.

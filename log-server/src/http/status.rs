@@ -44,6 +44,7 @@ pub async fn readyz(State(api): State<Api>) -> Answer {
 pub async fn metrics(State(api): State<Api>) -> Answer {
     let statistics = api.shared.store.statistics().map_err(|e| internal("read statistics", e))?;
     store_figures(&statistics);
+    api.answers.tell();
     Ok(fleeting("text/plain; version=0.0.4; charset=utf-8", api.metrics.render()))
 }
 
