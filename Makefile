@@ -9,7 +9,7 @@ FUZZ_MALLOC_MB ?= 64
 FUZZ_RSS_MB ?= 2048
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test demo check fmt clippy doc links deny bench fuzz corpus clean-demo
+.PHONY: help deps build test demo check fmt clippy doc links deny bench bench-deps fuzz corpus clean-demo
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -52,8 +52,12 @@ deny:
 		echo "cargo-deny is not installed: licences, bans and sources were not checked"; \
 	fi
 
-bench: deps ## Measure on a million names, and print ratios to limits and whether bounds are kept
-	$(CARGO) run --locked -p pds-bench
+bench: deps ## Measure on a million names; print ratios to limits and peers, and whether bounds are kept
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) run --locked --bin pds-bench
+
+bench-deps: deps ## Install and build the peers that benchmarks are held against: nginx, akd, rs_merkle
+	@CARGO="$(CARGO)" .ci/bench-deps
 
 fuzz: deps ## Fuzz each target for FUZZ_SECONDS=60 with the address sanitizer; FUZZ_TARGETS="evidence answer"
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz

@@ -80,6 +80,9 @@ pub struct Config {
     /// Mebibytes of database blocks kept in memory. Default 128.
     #[serde(default = "default_block_cache_mib")]
     pub block_cache_mib: usize,
+    /// Mebibytes of checked answers kept in memory. Default 64; 0 keeps none.
+    #[serde(default = "default_answer_cache_mib")]
+    pub answer_cache_mib: usize,
     /// `"text"` (default) or `"json"`.
     #[serde(default)]
     pub log_format: LogFormat,
@@ -157,6 +160,7 @@ impl Config {
         bounded("compile_limit_s", self.compile_limit_s, 1, 600)?;
         bounded("shutdown_grace_s", self.shutdown_grace_s, 0, 3600)?;
         bounded("block_cache_mib", self.block_cache_mib as u64, 8, 65_536)?;
+        bounded("answer_cache_mib", self.answer_cache_mib as u64, 0, 65_536)?;
         bounded("free_space_reserve_mib", self.free_space_reserve_mib, 0, 1 << 30)?;
         self.http.check()?;
         self.check_files()?;
@@ -281,6 +285,10 @@ fn default_free_space_reserve_mib() -> u64 {
 
 fn default_block_cache_mib() -> usize {
     128
+}
+
+fn default_answer_cache_mib() -> usize {
+    64
 }
 
 fn default_log_filter() -> String {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use axum::extract::{Path, State};
+use axum::http::Uri;
 use pds_core::cose;
 use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::NodeReader;
@@ -12,12 +13,13 @@ use pds_schemas::{Artefact, Digest, EpochNumber, PublicKey, SignedTreeRoot, Tran
 use pds_service::problem::Problem;
 use pds_store::{BlobKind, Store};
 
-use super::Api;
+use super::answers::Kept;
 use super::log::published_epoch;
 use super::respond::{Answer, BYTES, CBOR, COSE, fleeting, immutable, internal, parse};
+use super::{Api, path};
 
 /// `GET /epochs/{e}` and `GET /epochs/latest`.
-pub async fn str(State(api): State<Api>, Path(epoch): Path<String>) -> Answer {
+pub async fn str(State(api): State<Api>, Path(epoch): Path<String>, uri: Uri) -> Answer {
     let published = api.shared.published();
     if epoch == "latest" {
         return Ok(fleeting(COSE, published.entry.clone()));
@@ -26,7 +28,10 @@ pub async fn str(State(api): State<Api>, Path(epoch): Path<String>) -> Answer {
     let entry = api.shared.store.entry(epoch).map_err(|e| internal("read an STR", e))?;
     let known = api.shared.store.node(0, epoch.0).map_err(|e| internal("read an STR", e))?;
     match entry.filter(|entry| leaf_hash(entry) == known) {
-        Some(entry) => Ok(immutable(COSE, entry)),
+        Some(entry) => {
+            let (path, content_type, body) = (path::STR, COSE, entry.into());
+            Ok(api.answers.give(&uri, Kept { path, content_type, epoch: None, varies: false, body }))
+        }
         None => Err(internal("read an STR", format!("epoch {epoch} is damaged; run fsck"))),
     }
 }
@@ -63,31 +68,39 @@ pub async fn record(api: State<Api>, digest: Path<String>) -> Answer {
 }
 
 /// `GET /bindings/{sha256}`.
-pub async fn binding(api: State<Api>, digest: Path<String>) -> Answer {
-    blob(&api, BlobKind::Binding, CBOR, &digest)
+pub async fn binding(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, &uri, (BlobKind::Binding, path::BINDING, CBOR), &digest)
 }
 
 /// `GET /causes/{sha256}`.
-pub async fn cause(api: State<Api>, digest: Path<String>) -> Answer {
-    blob(&api, BlobKind::Cause, CBOR, &digest)
+pub async fn cause(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, &uri, (BlobKind::Cause, path::CAUSE, CBOR), &digest)
 }
 
 /// `GET /policies/{sha256}`.
-pub async fn policy(api: State<Api>, digest: Path<String>) -> Answer {
-    blob(&api, BlobKind::Policy, CBOR, &digest)
+pub async fn policy(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, &uri, (BlobKind::Policy, path::POLICY, CBOR), &digest)
 }
 
 /// `GET /objects/{sha256}`: bytecode, manifests, owner records, build environments.
-pub async fn object(api: State<Api>, digest: Path<String>) -> Answer {
-    blob(&api, BlobKind::Object, BYTES, &digest)
+pub async fn object(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, &uri, (BlobKind::Object, path::OBJECT, BYTES), &digest)
 }
 
-fn blob(api: &Api, kind: BlobKind, content_type: &'static str, digest: &str) -> Answer {
+fn blob(
+    api: &Api,
+    uri: &Uri,
+    (kind, path, content_type): (BlobKind, &'static str, &'static str),
+    digest: &str,
+) -> Answer {
     let digest: Digest = parse("sha256", digest)?;
     // The store compares the bytes with their hash.
     let bytes = api.shared.store.blob(kind, &digest).map_err(|e| internal("read a blob", e))?;
     match bytes {
-        Some(bytes) => Ok(immutable(content_type, bytes)),
+        Some(bytes) => {
+            let (epoch, varies, body) = (None, false, bytes.into());
+            Ok(api.answers.give(uri, Kept { path, content_type, epoch, varies, body }))
+        }
         None => Err(Problem::not_found(format!("there is no {} {digest}", kind.name()))),
     }
 }

@@ -1,26 +1,32 @@
 //! The epoch log: checkpoint, tiles and bundles as C2SP tlog-tiles has them, and proofs.
 
 use axum::extract::{Path, Query, State};
+use axum::http::Uri;
+use axum::response::Response;
 use pds_core::hash::leaf_hash;
 use pds_core::log::proof::{prove_consistency, prove_inclusion, verify_consistency, verify_inclusion};
 use pds_core::log::tile::{EntriesAddress, FULL_WIDTH, TileAddress, encode_entries, encode_tile, tile_root};
 use pds_core::log::{self, LogError, NodeReader};
 use pds_schemas::json::LogProof;
-use pds_schemas::{EpochNumber, TreeSize};
+use pds_schemas::{Digest, EpochNumber, TreeSize};
 use pds_service::problem::Problem;
 use pds_store::StoreError;
 use serde::Deserialize;
 
-use super::Api;
-use super::respond::{Answer, BYTES, JSON, TEXT, fleeting, immutable, internal, json};
+use super::answers::Kept;
+use super::respond::{Answer, BYTES, JSON, TEXT, immutable, internal, json};
+use super::{Api, path};
 
 /// `GET /checkpoint`.
-pub async fn checkpoint(State(api): State<Api>) -> Answer {
-    Ok(fleeting(TEXT, api.shared.published().head.checkpoint.clone()))
+pub async fn checkpoint(State(api): State<Api>, uri: Uri) -> Answer {
+    let published = api.shared.published();
+    let (epoch, body) = (Some(published.str.epoch), published.head.checkpoint.clone().into());
+    let kept = Kept { path: path::CHECKPOINT, content_type: TEXT, epoch, varies: false, body };
+    Ok(api.answers.give(&uri, kept))
 }
 
 /// `GET /tile/<L>/<N>[.p/<W>]`.
-pub async fn tile(State(api): State<Api>, Path(address): Path<String>) -> Answer {
+pub async fn tile(State(api): State<Api>, Path(address): Path<String>, uri: Uri) -> Answer {
     let address: TileAddress = format!("tile/{address}").parse().map_err(not_a_tile)?;
     let size = api.shared.published().head.size;
     if !address.is_within(size) {
@@ -38,7 +44,8 @@ pub async fn tile(State(api): State<Api>, Path(address): Path<String>) -> Answer
             return Err(internal("read a tile", format!("{address} is damaged; run fsck")));
         }
     }
-    Ok(immutable(BYTES, encode_tile(&hashes)))
+    let (path, content_type, body) = (path::TILE, BYTES, encode_tile(&hashes).into());
+    Ok(api.answers.give(&uri, Kept { path, content_type, epoch: None, varies: false, body }))
 }
 
 /// `GET /tile/entries/<N>[.p/<W>]`.
@@ -77,6 +84,7 @@ pub struct InclusionQuery {
 pub async fn inclusion(
     State(api): State<Api>,
     query: Result<Query<InclusionQuery>, axum::extract::rejection::QueryRejection>,
+    uri: Uri,
 ) -> Answer {
     let Query(InclusionQuery { leaf, size }) =
         query.map_err(|e| Problem::bad_request("query", format!("?leaf=<index>&size=<leaves>: {e}")))?;
@@ -84,9 +92,9 @@ pub async fn inclusion(
     let (store, size) = (&*api.shared.store, TreeSize(size));
     let hashes = prove_inclusion(store, leaf, size).map_err(|e| unprovable("leaf", e))?;
     let read = |e: StoreError| internal("prove inclusion", e);
-    let (hash, root) = (store.node(0, leaf).map_err(read)?, log::root(store, size).map_err(read)?);
+    let (hash, root) = (store.node(0, leaf).map_err(read)?, root_at(&api, size).map_err(read)?);
     verify_inclusion(&hash, leaf, size, &hashes, &root).map_err(|e| internal("prove inclusion", e))?;
-    Ok(immutable(JSON, json(&LogProof { hashes })))
+    Ok(proof(&api, &uri, path::INCLUSION, hashes))
 }
 
 /// Query of `GET /proofs/consistency`.
@@ -103,6 +111,7 @@ pub struct ConsistencyQuery {
 pub async fn consistency(
     State(api): State<Api>,
     query: Result<Query<ConsistencyQuery>, axum::extract::rejection::QueryRejection>,
+    uri: Uri,
 ) -> Answer {
     let Query(ConsistencyQuery { from, to }) =
         query.map_err(|e| Problem::bad_request("query", format!("?from=<leaves>&to=<leaves>: {e}")))?;
@@ -110,9 +119,9 @@ pub async fn consistency(
     let (store, from, to) = (&*api.shared.store, TreeSize(from), TreeSize(to));
     let hashes = prove_consistency(store, from, to).map_err(|e| unprovable("from", e))?;
     let read = |e: StoreError| internal("prove consistency", e);
-    let (old, new) = (log::root(store, from).map_err(read)?, log::root(store, to).map_err(read)?);
+    let (old, new) = (root_at(&api, from).map_err(read)?, root_at(&api, to).map_err(read)?);
     verify_consistency(from, &old, to, &new, &hashes).map_err(|e| internal("prove consistency", e))?;
-    Ok(immutable(JSON, json(&LogProof { hashes })))
+    Ok(proof(&api, &uri, path::CONSISTENCY, hashes))
 }
 
 /// An epoch that is published, or 404.
@@ -124,6 +133,21 @@ pub(super) fn published_epoch(field: &str, text: &str, size: TreeSize) -> Result
         return Err(Problem::bad_request(field, format!("{field}: epoch {epoch} is written {epoch}")));
     }
     if epoch.0 < size.0 { Ok(epoch) } else { Err(beyond(size)) }
+}
+
+fn proof(api: &Api, uri: &Uri, path: &'static str, hashes: Vec<Digest>) -> Response {
+    let (content_type, body) = (JSON, json(&LogProof { hashes }).into());
+    api.answers.give(uri, Kept { path, content_type, epoch: None, varies: false, body })
+}
+
+/// The log's root at `size`: the signed one at the size that is published.
+fn root_at(api: &Api, size: TreeSize) -> Result<Digest, StoreError> {
+    let published = api.shared.published();
+    if size == published.head.size {
+        Ok(published.head.log_root)
+    } else {
+        log::root(&*api.shared.store, size)
+    }
 }
 
 fn within(field: &str, asked: u64, size: TreeSize) -> Result<(), Problem> {

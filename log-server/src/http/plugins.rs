@@ -1,10 +1,11 @@
 //! Evidence about a name, and the chain of its records.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use pds_core::cose;
 use pds_core::evidence::to_tlog_proof;
 use pds_core::hash::leaf_hash;
@@ -15,14 +16,15 @@ use pds_schemas::cose::SignedKind;
 use pds_schemas::prefix::Terminal;
 use pds_schemas::{
     Artefact, Digest, EpochNumber, Evidence, EvidenceExtra, NameHistory, NameRecord, PluginName,
-    SignedTreeRoot,
+    SignedTreeRoot, TreeSize,
 };
 use pds_service::problem::Problem;
 use pds_store::BlobKind;
 
-use super::Api;
+use super::answers::Kept;
 use super::log::published_epoch;
-use super::respond::{Answer, CBOR, TEXT, fleeting, internal, parse};
+use super::respond::{Answer, CBOR, TEXT, fleeting, internal, parse, wants_text};
+use super::{Api, path};
 use crate::queue::current_record;
 use crate::shared::Published;
 
@@ -31,6 +33,7 @@ pub async fn evidence(
     State(api): State<Api>,
     Path(name): Path<String>,
     Query(query): Query<HashMap<String, String>>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Answer {
     let name: PluginName = parse("name", &name)?;
@@ -40,18 +43,26 @@ pub async fn evidence(
         Some(text) => published_epoch("epoch", text, published.head.size)?,
         None => published.str.epoch,
     };
-    // Reads dozens of pages.
-    let made = tokio::task::spawn_blocking(move || make(&api, &published, &name, epoch)).await;
-    let evidence = made.map_err(|e| internal("make evidence", e))?;
-    let evidence = evidence.map_err(|e| internal("make evidence", format!("{e:#}")))?;
-    let mut response = if wants_text(&headers) {
-        let proof = to_tlog_proof(&evidence).map_err(|e| internal("make a tlog-proof", e))?;
-        fleeting(TEXT, proof.to_string())
+    let now = published.str.epoch;
+    let made = if epoch == now {
+        // Two records, and pages of which most are in memory: less than going to another thread would take.
+        make(&api, &published, &name, epoch)
     } else {
-        fleeting(CBOR, evidence.to_bytes())
+        // Dozens of pages from the disk.
+        let api = api.clone();
+        let made = tokio::task::spawn_blocking(move || make(&api, &published, &name, epoch)).await;
+        made.map_err(|e| internal("make evidence", e))?
     };
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
-    Ok(response)
+    let evidence = made.map_err(|e| internal("make evidence", format!("{e:#}")))?;
+    if wants_text(&headers) {
+        let proof = to_tlog_proof(&evidence).map_err(|e| internal("make a tlog-proof", e))?;
+        let mut response = fleeting(TEXT, proof.to_string());
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+        return Ok(response);
+    }
+    let body = evidence.to_bytes().into();
+    let kept = Kept { path: path::EVIDENCE, content_type: CBOR, epoch: Some(now), varies: true, body };
+    Ok(api.answers.give(&uri, kept))
 }
 
 /// `GET /plugins/{name}/history[?from=<sha256 of a record>]`, newest first; 404 for a name never admitted.
@@ -101,6 +112,25 @@ fn chain(api: &Api, name: &PluginName, from: Digest) -> anyhow::Result<Vec<Vec<u
     Ok(records)
 }
 
+/// The proof that the last epoch is in the log: the same for every name, so made once for each epoch.
+#[derive(Debug, Default)]
+pub struct LastInclusion(Mutex<Option<(TreeSize, Vec<Digest>)>>);
+
+impl LastInclusion {
+    /// Of the log of this size, by `prove` if it is not known.
+    fn of(
+        &self,
+        size: TreeSize,
+        prove: impl FnOnce() -> anyhow::Result<Vec<Digest>>,
+    ) -> anyhow::Result<Vec<Digest>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, hashes)) if *of == size => Ok(hashes.clone()),
+            _ => Ok(last.insert((size, prove()?)).1.clone()),
+        }
+    }
+}
+
 fn make(api: &Api, published: &Published, name: &PluginName, epoch: EpochNumber) -> anyhow::Result<Evidence> {
     let store = &*api.shared.store;
     let key = key_of(name);
@@ -110,16 +140,23 @@ fn make(api: &Api, published: &Published, name: &PluginName, epoch: EpochNumber)
         if is_now { (published.entry.clone(), published.tree.clone()) } else { past(api, epoch)? };
     let prefix = if is_now { tree.prove(store, &key)? } else { tree.prove_uncached(store, &key)? };
     let size = published.head.size;
-    let inclusion = prove_inclusion(store, epoch.0, size)?;
-    verify_inclusion(&leaf_hash(&entry), epoch.0, size, &inclusion, &published.head.log_root)?;
+    let prove = || -> anyhow::Result<Vec<Digest>> {
+        let inclusion = prove_inclusion(store, epoch.0, size)?;
+        verify_inclusion(&leaf_hash(&entry), epoch.0, size, &inclusion, &published.head.log_root)?;
+        Ok(inclusion)
+    };
+    let inclusion = if is_now { api.last_inclusion.of(size, prove)? } else { prove()? };
     let mut extra = EvidenceExtra { name_record: None, binding: None, prefix, signed_tree_root: entry };
     if extra.prefix.terminal == Terminal::Inclusion {
-        let record = current_record(store, &tree, name)?.context("the tree holds a name without a record")?;
+        let commitment = tree.lookup(store, &key)?.context("the tree proves a name that it does not hold")?;
+        let bytes = store.blob(BlobKind::NameRecord, &commitment)?;
+        let bytes = bytes.with_context(|| format!("name record {commitment} is gone; run fsck"))?;
+        let record = NameRecord::from_bytes(&bytes)?;
         if let Some(digest) = record.binding {
             let binding = store.blob(BlobKind::Binding, &digest)?;
             extra.binding = Some(binding.with_context(|| format!("binding {digest} is gone; run fsck"))?);
         }
-        extra.name_record = Some(record.to_bytes());
+        extra.name_record = Some(bytes);
     }
     Ok(Evidence { extra, index: epoch, inclusion, checkpoint: published.head.checkpoint.clone() })
 }
@@ -139,47 +176,5 @@ fn only(query: &HashMap<String, String>, known: &str) -> Result<(), Problem> {
     match query.keys().find(|key| *key != known) {
         Some(key) => Err(Problem::bad_request(key, format!("there is no parameter {key}; there is {known}"))),
         None => Ok(()),
-    }
-}
-
-/// Whether text is preferred (RFC 9110 section 12.5.1): by quality, then by order.
-fn wants_text(headers: &HeaderMap) -> bool {
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
-    let mut best = (0.0, false);
-    for kind in accept.flat_map(|v| v.split(',')) {
-        let mut parts = kind.split(';').map(str::trim);
-        let is_text = match parts.next() {
-            Some("text/plain" | "text/*") => true,
-            Some("application/cbor" | "application/*" | "*/*") => false,
-            _ => continue,
-        };
-        let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
-        if quality > best.0 {
-            best = (quality, is_text);
-        }
-    }
-    best.1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_given_when_it_is_preferred() {
-        let check = |accept: &[&str], expect| {
-            let values = accept.iter().map(|v| (header::ACCEPT, HeaderValue::from_str(v).unwrap()));
-            assert_eq!(wants_text(&values.collect()), expect, "{accept:?}");
-        };
-        check(&[], false);
-        check(&["*/*"], false);
-        check(&["text/plain"], true);
-        check(&["text/plain; charset=utf-8"], true);
-        check(&["application/cbor, text/plain"], false);
-        check(&["text/html, text/plain;q=0.9, */*;q=0.8"], true);
-        check(&["text/plain;q=0.1, application/cbor"], false);
-        check(&["text/plain;q=0, image/png"], false);
-        check(&["application/cbor;q=0.2", "text/*;q=0.3"], true);
-        check(&["text/plain;q=NaN"], false);
     }
 }

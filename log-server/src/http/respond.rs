@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use pds_service::problem::Problem;
 use tracing::error;
@@ -60,4 +60,46 @@ pub fn internal(doing: &str, error: impl std::fmt::Display) -> Problem {
 /// 400, naming the parameter.
 pub fn parse<T: FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Problem> {
     text.parse().map_err(|error| Problem::bad_request(field, format!("{field}: {error}")))
+}
+
+/// Whether text is preferred (RFC 9110 section 12.5.1): by quality, then by order.
+pub fn wants_text(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+    let mut best = (0.0, false);
+    for kind in accept.flat_map(|v| v.split(',')) {
+        let mut parts = kind.split(';').map(str::trim);
+        let is_text = match parts.next() {
+            Some("text/plain" | "text/*") => true,
+            Some("application/cbor" | "application/*" | "*/*") => false,
+            _ => continue,
+        };
+        let quality = parts.find_map(|part| part.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        if quality > best.0 {
+            best = (quality, is_text);
+        }
+    }
+    best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_given_when_it_is_preferred() {
+        let check = |accept: &[&str], expect| {
+            let values = accept.iter().map(|v| (header::ACCEPT, HeaderValue::from_str(v).unwrap()));
+            assert_eq!(wants_text(&values.collect()), expect, "{accept:?}");
+        };
+        check(&[], false);
+        check(&["*/*"], false);
+        check(&["text/plain"], true);
+        check(&["text/plain; charset=utf-8"], true);
+        check(&["application/cbor, text/plain"], false);
+        check(&["text/html, text/plain;q=0.9, */*;q=0.8"], true);
+        check(&["text/plain;q=0.1, application/cbor"], false);
+        check(&["text/plain;q=0, image/png"], false);
+        check(&["application/cbor;q=0.2", "text/*;q=0.3"], true);
+        check(&["text/plain;q=NaN"], false);
+    }
 }

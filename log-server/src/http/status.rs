@@ -53,6 +53,7 @@ pub async fn metrics(State(api): State<Api>) -> Answer {
     let statistics = api.shared.store.statistics().map_err(|e| internal("read statistics", e))?;
     store_figures(&statistics);
     gauge!("pds_frozen").set(f64::from(u8::from(api.shared.published().head.frozen)));
+    api.answers.tell();
     Ok(fleeting("text/plain; version=0.0.4; charset=utf-8", api.metrics.render()))
 }
 

@@ -12,7 +12,9 @@ use crate::identity;
 
 async fn tile(api: &Api, address: TileAddress) -> Result<Vec<Digest>, u16> {
     let path = address.to_string().strip_prefix("tile/").unwrap().to_owned();
-    let answer = axum::response::IntoResponse::into_response(log::tile(State(api.clone()), Path(path)).await);
+    let uri = format!("/{address}").parse().unwrap();
+    let answer = log::tile(State(api.clone()), Path(path), uri).await;
+    let answer = axum::response::IntoResponse::into_response(answer);
     if !answer.status().is_success() {
         return Err(answer.status().as_u16());
     }

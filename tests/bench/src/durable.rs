@@ -131,7 +131,7 @@ pub fn keep_records(
 }
 
 /// A binding as large as those of small plugins: three objects, two verdicts of each.
-fn binding(name: &PluginName, release: Release) -> Binding {
+pub fn binding(name: &PluginName, release: Release) -> Binding {
     let objects = ["send.o", "receive.o", "timer.o"];
     let verdict = |property: &str, object: &str| Verdict {
         property: property.to_owned(),

@@ -7,6 +7,8 @@
 
 mod durable;
 mod growth;
+mod http;
+mod libraries;
 mod limit;
 mod log;
 mod measure;
@@ -19,9 +21,10 @@ mod tree;
 mod validator;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::names::Names;
 use crate::table::Table;
@@ -42,12 +45,42 @@ struct Options {
     /// A few seconds instead of minutes: a small tree, few runs. The numbers mean little.
     #[arg(long, conflicts_with_all = ["names", "sizes", "stored_sizes"])]
     quick: bool,
+    /// Measure only these parts. Libraries are held against what was measured before them.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
     /// Folder whose disk is measured; what is written there is removed again.
     #[arg(long, default_value = ".")]
     dir: PathBuf,
+    /// Names in the trees of other libraries; theirs of a million take minutes and gigabytes.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10_000..=1_000_000))]
+    peer_names: u64,
+    /// Be the peer that says hello over HTTP, and write its address into this file.
+    #[arg(long, hide = true, value_name = "FILE")]
+    serve_hello: Option<PathBuf>,
+}
+
+/// What there is to measure, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The hash that everything else is made of.
+    Hash,
+    /// The prefix tree in memory.
+    Tree,
+    /// Proofs of names.
+    Proofs,
+    /// The log.
+    Log,
+    /// Growth with the number of names.
+    Growth,
+    /// Epochs on the disk, evidence, starting.
+    Durable,
+    /// Requests over HTTP.
+    Http,
+    /// Other libraries.
+    Libraries,
 }
 
 /// How much to measure.
@@ -69,6 +102,17 @@ pub struct Scale {
     pub runs: usize,
     /// Proofs made and verified.
     pub proofs: usize,
+    /// How long a server is under load in one turn.
+    pub http_turn: Duration,
+    /// Turns of server and peer.
+    pub http_turns: usize,
+}
+
+impl Options {
+    fn measures(&self, part: Part) -> bool {
+        // Other libraries take half a minute even for little.
+        if self.only.is_empty() { part != Part::Libraries || !self.quick } else { self.only.contains(&part) }
+    }
 }
 
 impl Scale {
@@ -83,6 +127,8 @@ impl Scale {
                 changes: 100,
                 runs: 3,
                 proofs: 300,
+                http_turn: Duration::from_millis(100),
+                http_turns: 1,
             },
             false => Self {
                 names: options.names as usize,
@@ -93,6 +139,8 @@ impl Scale {
                 changes: 1000,
                 runs: 21,
                 proofs: 10_000,
+                http_turn: Duration::from_secs(2),
+                http_turns: 7,
             },
         }
     }
@@ -100,14 +148,28 @@ impl Scale {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
+    if let Some(address_file) = &options.serve_hello {
+        return http::serve_hello(address_file);
+    }
     let scale = Scale::of(&options);
     let names = Names::new(scale.names)?;
     let mut table = Table::default();
-    limit::measure(&mut table);
-    tree::measure(&mut table, &names, &scale)?;
-    proofs::measure(&mut table, &names, &scale)?;
-    log::measure(&mut table, &scale)?;
-    growth::measure(&mut table, &scale).context("measure growth")?;
-    durable::measure(&mut table, &names, &scale, &options.dir).context("measure durable epochs")?;
+    for part in Part::value_variants().iter().filter(|part| options.measures(**part)) {
+        let table = &mut table;
+        match part {
+            Part::Hash => limit::measure(table),
+            Part::Tree => tree::measure(table, &names, &scale)?,
+            Part::Proofs => proofs::measure(table, &names, &scale)?,
+            Part::Log => log::measure(table, &scale)?,
+            Part::Growth => growth::measure(table, &scale).context("measure growth")?,
+            Part::Durable => {
+                durable::measure(table, &names, &scale, &options.dir).context("measure durable epochs")?;
+            }
+            Part::Http => http::measure(table, &names, &scale, &options.dir).context("measure HTTP")?,
+            Part::Libraries => {
+                libraries::measure(table, options.peer_names).context("measure other libraries")?
+            }
+        }
+    }
     if options.json { table.print_json() } else { table.print_markdown() }
 }

@@ -13,7 +13,6 @@ pub enum Unit {
     /// Bytes.
     Bytes,
     /// How many in a second; more is better.
-    #[allow(dead_code, reason = "for servers, which are measured in answers a second")]
     PerSecond,
 }
 
@@ -29,7 +28,6 @@ pub enum Must {
     /// The ratio is at most this.
     RatioAtMost(f64),
     /// The ratio is at least this.
-    #[allow(dead_code, reason = "for servers, which are measured in answers a second")]
     RatioAtLeast(f64),
     /// The value is at most the reference and this much more, in the row's unit.
     AboveReferenceAtMost(f64),
@@ -108,6 +106,11 @@ impl Table {
         let ratio = measured / reference;
         let (must, met) = (Vec::new(), None);
         self.rows.push_mut(Row { id, workload, measured, against, reference, unit, ratio, must, met })
+    }
+
+    /// The row named `id`, if it was measured.
+    pub fn row(&self, id: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.id == id)
     }
 
     /// Prints the rows as one JSON object.
