@@ -60,14 +60,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         stop: Arc::clone(&stop),
     };
     let decisions = commands.clone();
-    let rules = Rules {
-        interval: Duration::from_secs(config.epoch_interval_s),
-        decide_within_s: config.decide_within_s,
-        queue_limit: config.queue_limit,
-        disk: config.data_dir.clone(),
-        reserve_bytes: config.free_space_reserve_mib << 20,
-    };
-    let sequencer = Sequencer::new(rules, writer, Arc::clone(&shared), queue, next_index, places);
+    let sequencer = Sequencer::new(Rules::of(config), writer, Arc::clone(&shared), queue, next_index, places);
     let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
     let builder = thread("builder").spawn(move || builder.run(&places_inbox, &decisions))?;
     let sequencer = thread("sequencer").spawn(move || sequencer.run(&inbox))?;
