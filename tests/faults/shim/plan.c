@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,6 +34,8 @@ static int root_count;
 static char stash[PATH_BYTES];
 static int trace = -1;
 static int something_lost;
+/* The class whose syncs only say that they are. */
+static char lying[NAME_BYTES];
 
 _Noreturn void plan_fail(const char *what) {
     dprintf(2, "faults: %s\n", what);
@@ -66,6 +69,10 @@ void plan_load(void) {
         trace = (int)syscall(SYS_openat, AT_FDCWD, given, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (given && *given && trace < 0)
         plan_fail("the trace cannot be opened");
+    if ((given = getenv("PDS_FAULTS_LYING")))
+        snprintf(lying, sizeof lying, "%s", given);
+    if ((given = getenv("PDS_FAULTS_SECONDS")))
+        alarm((unsigned)atoi(given));
     given = getenv("PDS_FAULTS_PLAN");
     snprintf(text, sizeof text, "%s", given ? given : "");
     rest = text;
@@ -101,7 +108,9 @@ static const char *class_of(const char *path) {
         return "guard";
     if (strncmp(name, "OPTIONS", 7) != 0 && (strcmp(name, "CURRENT") == 0 || ends_with(name, ".dbtmp")))
         return "CURRENT";
-    return strchr(name, '.') || strncmp(name, "L", 1) == 0 || strncmp(name, "OPTIONS", 7) == 0 ? "other" : "folder";
+    struct stat status;
+    int there = syscall(SYS_newfstatat, AT_FDCWD, path, &status, 0) == 0;
+    return there && S_ISDIR(status.st_mode) ? "folder" : "other";
 }
 
 enum effect plan_arrive(const char *path, const char *operation) {
@@ -129,6 +138,8 @@ enum effect plan_arrive(const char *path, const char *operation) {
     }
     return effect;
 }
+
+int plan_lies(const char *path) { return lying[0] && strcmp(class_of(path), lying) == 0; }
 
 int plan_power_fails_at_end(void) { return something_lost; }
 

@@ -15,6 +15,9 @@ int plan_watches(const char *path);
 /* Counts a call on `path`; what is to become of it. */
 enum effect plan_arrive(const char *path, const char *operation);
 
+/* Whether a sync of `path` does nothing and says that it did. */
+int plan_lies(const char *path);
+
 /* Whether something was lost: then the end of the process is a power cut, too. */
 int plan_power_fails_at_end(void);
 

@@ -185,7 +185,7 @@ static int syncs(int fd) {
     /* The kernel drops what it could not write and calls it clean: a later sync does not bring it back. */
     if (is_lost(effect))
         model_lost(fd);
-    else
+    else if (!plan_lies(path))
         model_synced(fd);
     return (int)settle(effect, 0);
 }
@@ -234,6 +234,12 @@ static int renames(int from_folder, const char *from, int to_folder, const char 
 int rename(const char *from, const char *to) { return renames(AT_FDCWD, from, AT_FDCWD, to); }
 int renameat(int from_folder, const char *from, int to_folder, const char *to) {
     return renames(from_folder, from, to_folder, to);
+}
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
+    if (flags == 0)
+        return renames(from_folder, from, to_folder, to);
+    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
 }
 
 static int unlinks(int folder, const char *path, int flags) {

@@ -1,0 +1,63 @@
+//! `pds-faults`: injects faults below a validator, and prints what came of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use pds_faults::case::Injector;
+use pds_faults::matrix::{self, Extent};
+use pds_faults::scenario;
+use pds_faults::template::Template;
+
+/// Injects faults into every file operation of a validator's start, submissions and epochs; exit code 1 if anything breaks.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// All single faults, and pairs.
+    Matrix {
+        /// Pairs with the second fault in the start after the first; all of them if not given.
+        #[arg(long)]
+        pairs: Option<usize>,
+        /// Single faults; all of them if not given.
+        #[arg(long)]
+        singles: Option<usize>,
+        /// Chooses what is sampled.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Cases at a time.
+        #[arg(long, default_value_t = 2)]
+        jobs: usize,
+    },
+    /// One run, as `matrix` starts it with faults.
+    #[command(hide = true)]
+    Scenario {
+        config: PathBuf,
+        journal: PathBuf,
+        trace: PathBuf,
+        number: u32,
+    },
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Scenario { config, journal, trace, number } => {
+            scenario::run(&scenario::Run { config, journal, trace: Some(trace), number })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Matrix { pairs, singles, seed, jobs } => {
+            let program = std::env::current_exe()?;
+            let injector = Injector { program, template: Template::make()?, lying: None };
+            let table = matrix::run(&injector, Extent { singles, pairs, seed, jobs: jobs.max(1) })?;
+            for violation in table.violations() {
+                println!("VIOLATION {violation}");
+            }
+            println!("seed {seed}\n{table}");
+            Ok(if table.violations().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
