@@ -305,6 +305,8 @@ impl Store {
         options.set_sync(sync);
         self.db.write_opt(batch, &options).map_err(|error| {
             self.poisoned.store(true, Ordering::Release);
+            // After ENOSPC, RocksDB would write again as soon as it finds room: tables, and a new log. Reads go on.
+            self.db.cancel_all_background_work(false);
             StoreError::database(doing)(error)
         })
     }

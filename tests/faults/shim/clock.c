@@ -1,4 +1,4 @@
-/* The clock and the free space of a disk, as a file of two numbers says: see `Control` in src/shim.rs. */
+/* The clock and the room of a disk, as a file of three numbers says: see `Control` in src/shim.rs. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -19,6 +19,8 @@ struct control {
     int64_t ahead;
     /* Bytes that every disk has free; negative: as many as it has. */
     int64_t free;
+    /* Whether the disk of the watched folders is full. */
+    int64_t full;
 };
 
 static const volatile struct control *control;
@@ -37,6 +39,8 @@ __attribute__((constructor)) static void begin(void) {
         plan_fail("the control file cannot be read");
     control = mapped;
 }
+
+int plan_disk_is_full(void) { return control && control->full; }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
     int result = (int)syscall(SYS_clock_gettime, clock, time);

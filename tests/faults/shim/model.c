@@ -86,7 +86,7 @@ static int keep(const char *path, char *stashed) {
         return 0;
     snprintf(stashed, PATH_BYTES, "%.*s/%u", PATH_BYTES / 2, plan_stash(), stash_count++);
     if (syscall(SYS_linkat, AT_FDCWD, path, AT_FDCWD, stashed, 0) < 0)
-        plan_fail("the stash is not on the disk of the watched folders");
+        plan_fail("the stash is not empty, or not on the disk of the watched folders");
     return 1;
 }
 

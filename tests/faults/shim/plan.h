@@ -21,6 +21,9 @@ int plan_lies(const char *path);
 /* Whether something was lost: then the end of the process is a power cut, too. */
 int plan_power_fails_at_end(void);
 
+/* Whether nothing more can be written below the watched folders. */
+int plan_disk_is_full(void);
+
 /* Folder for files that nobody may see any more and that may come back. */
 const char *plan_stash(void);
 

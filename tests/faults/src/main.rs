@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use pds_faults::case::Injector;
+use pds_faults::case::{Injector, judge_folder};
 use pds_faults::matrix::{self, Extent};
 use pds_faults::scenario;
 use pds_faults::template::Template;
@@ -41,12 +41,22 @@ enum Command {
         trace: PathBuf,
         number: u32,
     },
+    /// What `matrix` does after the faults.
+    #[command(hide = true)]
+    Judge { folder: PathBuf },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Scenario { config, journal, trace, number } => {
             scenario::run(&scenario::Run { config, journal, trace: Some(trace), number })?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Judge { folder } => {
+            if let Err(error) = judge_folder(&folder) {
+                eprintln!("{error:#}");
+                return Ok(ExitCode::FAILURE);
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Matrix { pairs, singles, seed, jobs } => {

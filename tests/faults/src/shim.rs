@@ -1,5 +1,6 @@
 //! The preloaded library: compiled when it is needed, and set up by environment.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -45,18 +46,30 @@ impl Settings {
     /// # Errors
     /// When there is no C compiler, or it does not take the library.
     pub fn apply(&self, command: &mut Command) -> anyhow::Result<()> {
+        command.envs(self.environment()?);
+        Ok(())
+    }
+
+    /// The environment of a process with the library.
+    ///
+    /// # Errors
+    /// As [`Settings::apply`].
+    pub fn environment(&self) -> anyhow::Result<Vec<(String, OsString)>> {
         let roots: Vec<_> = self.roots.iter().map(|root| root.display().to_string()).collect();
         let faults: Vec<_> = self.faults.iter().map(ToString::to_string).collect();
-        command.env("LD_PRELOAD", library()?);
-        command.env("PDS_FAULTS_ROOTS", roots.join(":")).env("PDS_FAULTS_STASH", &self.stash);
-        command.env("PDS_FAULTS_PLAN", faults.join(";"));
-        command.env("PDS_FAULTS_CLOCK", self.clock.map_or(String::new(), |clock| clock.to_string()));
-        command.env("PDS_FAULTS_LYING", self.lying.as_deref().unwrap_or_default());
-        command.env("PDS_FAULTS_SECONDS", self.seconds.unwrap_or_default().to_string());
-        for (name, file) in [("PDS_FAULTS_TRACE", &self.trace), ("PDS_FAULTS_CONTROL", &self.control)] {
-            command.env(name, file.as_deref().unwrap_or(Path::new("")));
-        }
-        Ok(())
+        let file = |file: &Option<PathBuf>| file.clone().unwrap_or_default().into_os_string();
+        let variables = [
+            ("LD_PRELOAD", library()?.into()),
+            ("PDS_FAULTS_ROOTS", roots.join(":").into()),
+            ("PDS_FAULTS_STASH", self.stash.clone().into()),
+            ("PDS_FAULTS_PLAN", faults.join(";").into()),
+            ("PDS_FAULTS_TRACE", file(&self.trace)),
+            ("PDS_FAULTS_CONTROL", file(&self.control)),
+            ("PDS_FAULTS_CLOCK", self.clock.map_or(String::new(), |clock| clock.to_string()).into()),
+            ("PDS_FAULTS_LYING", self.lying.clone().unwrap_or_default().into()),
+            ("PDS_FAULTS_SECONDS", self.seconds.unwrap_or_default().to_string().into()),
+        ];
+        Ok(variables.map(|(name, value): (_, OsString)| (name.to_owned(), value)).into())
     }
 }
 
@@ -73,7 +86,7 @@ impl Control {
     /// The system's.
     pub fn create(file: &Path) -> std::io::Result<Self> {
         let control = Self { file: file.to_owned() };
-        std::fs::write(file, [0_i64.to_ne_bytes(), (-1_i64).to_ne_bytes()].concat())?;
+        std::fs::write(file, [0_i64.to_ne_bytes(), (-1_i64).to_ne_bytes(), 0_i64.to_ne_bytes()].concat())?;
         Ok(control)
     }
 
@@ -91,6 +104,14 @@ impl Control {
     /// The system's.
     pub fn set_free(&self, bytes: Option<u32>) -> std::io::Result<()> {
         self.write(bytes.map_or(-1, i64::from), 8)
+    }
+
+    /// Whether nothing more can be written below the watched folders: ENOSPC.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_full(&self, full: bool) -> std::io::Result<()> {
+        self.write(full.into(), 16)
     }
 
     fn write(&self, value: i64, offset: u64) -> std::io::Result<()> {

@@ -101,25 +101,25 @@ impl Tally {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = "-".repeat(81);
+        let line = "-".repeat(90);
         writeln!(
             f,
-            "{:<10}{:<10}{:>7}{:>7}{:>9}{:>8}{:>9}{:>8}{:>12}\n{line}",
-            "class", "operation", "points", "runs", "went on", "halted", "refused", "killed", "violations"
+            "{:<10}{:<10}{:>7}{:>7}{:>9}{:>8}{:>9}{:>9}{:>8}{:>12}\n{line}",
+            "class", "operation", "points", "runs", "went on", "halted", "refused", "aborted", "killed", "violations"
         )?;
         for ((class, operation), row) in &self.rows {
             let of = |end| row.ends.get(&end).copied().unwrap_or_default();
             let (went_on, halted) = (of(End::WentOn), of(End::Halted));
-            let (refused, killed) = (of(End::Refused), of(End::Killed));
+            let (refused, aborted, killed) = (of(End::Refused), of(End::Aborted), of(End::Killed));
             let (points, Tally { runs, violations }) = (row.points, row.tally);
             writeln!(
                 f,
-                "{class:<10}{operation:<10}{points:>7}{runs:>7}{went_on:>9}{halted:>8}{refused:>9}{killed:>8}{violations:>12}"
+                "{class:<10}{operation:<10}{points:>7}{runs:>7}{went_on:>9}{halted:>8}{refused:>9}{aborted:>9}{killed:>8}{violations:>12}"
             )?;
         }
         let pairs = [("pairs in one run", self.in_one_run), ("pairs, the second in recovery", self.in_recovery)];
         for (what, Tally { runs, violations }) in pairs {
-            writeln!(f, "{what:<30}{runs:>4}{violations:>47}")?;
+            writeln!(f, "{what:<30}{runs:>4}{violations:>56}")?;
         }
         let points: usize = self.rows.values().map(|row| row.points).sum();
         let violations = self.violations.len();
