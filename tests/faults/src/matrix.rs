@@ -98,7 +98,9 @@ fn pairs(
         for second in chosen(&later, 1, random.as_deref_mut()) {
             let faults = [first.clone(), second];
             let result = injector.fresh().and_then(|folder| in_one_run(injector, &folder, &faults));
-            record(table, |table| table.pair_in_one_run(&faults, result));
+            if !matches!(result, Ok(false)) {
+                record(table, |table| table.pair_in_one_run(&faults, result.map(drop)));
+            }
         }
     }
     let new = seen.lock().is_ok_and(|mut seen| random.is_some() || fingerprint(state.path()).is_ok_and(|f| seen.insert(f)));
@@ -114,10 +116,11 @@ fn pairs(
     Ok(())
 }
 
-fn in_one_run(injector: &Injector, folder: &TempDir, faults: &[Fault]) -> anyhow::Result<()> {
+/// Whether the run came by both points: after ENOSPC, what RocksDB does by itself is not the same each time.
+fn in_one_run(injector: &Injector, folder: &TempDir, faults: &[Fault]) -> anyhow::Result<bool> {
     let injured = injector.injure(folder.path(), 1, faults)?;
-    ensure!(trace::injected(&injured.events) == faults.len(), "the run did not come by both points");
-    injector.judge(folder.path())
+    injector.judge(folder.path())?;
+    Ok(trace::injected(&injured.events) == faults.len())
 }
 
 fn in_recovery(injector: &Injector, state: &Path, second: &Fault) -> anyhow::Result<()> {
