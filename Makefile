@@ -56,7 +56,7 @@ deny:
 		echo "cargo-deny is not installed: licences, bans and sources were not checked"; \
 	fi
 
-bench: deps ## Measure, and print ratios to limits
+bench: deps ## Measure on a million names, and print ratios to limits and whether bounds are kept
 	$(CARGO) run --locked -p pds-bench
 
 fuzz: deps ## Fuzz each target for FUZZ_SECONDS=60 with the address sanitizer; FUZZ_TARGETS="evidence answer"

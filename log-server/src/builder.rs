@@ -85,7 +85,7 @@ impl Builder {
         let (_, digest) = queued.first().filter(|(index, _)| *index == place).context("not queued")?;
         let entry = store.submission(digest).context("read submission")?.context("submission is gone")?;
         let (submission, _): (Submission, _) = cose::open_any_key(&entry.signed, SignedKind::Submission)?;
-        let archive = store.archive(digest).context("read archive")?.context("archive is gone")?;
+        let archive = store.archive(place).context("read archive")?.context("archive is gone")?;
         self.shared.set_progress(*digest, Some(Progress::Building));
         let tree = pds_plugin::archive::unpack(&archive, &ArchiveLimits::default());
         let tree = tree.context("unpack a stored archive")?;

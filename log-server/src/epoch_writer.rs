@@ -43,7 +43,7 @@ pub struct EpochContent {
     pub names: Vec<NameEvents>,
     /// Bindings, causes and objects that the decisions name, which are in the database already.
     pub named: Vec<(BlobKind, Digest)>,
-    /// The submissions decided, their entries published in this epoch.
+    /// The submissions decided, with their outcomes in this epoch.
     pub decided: Vec<Decided>,
 }
 

@@ -41,6 +41,7 @@ pub fn run(data_dir: &Path, json: bool) -> anyhow::Result<bool> {
         ("blobs", counts.blobs),
         ("submissions", counts.submissions),
         ("queued", counts.queued),
+        ("outcomes", counts.outcomes),
         ("archives", counts.archives),
     ]);
     if json {

@@ -12,7 +12,7 @@ use pds_core::hash::sha256;
 use pds_core::name_record::{Decision, NameEvent};
 use pds_core::prefix::{PrefixTree, key_of};
 use pds_schemas::cose::SignedKind;
-use pds_schemas::disk::{Published as PublishedAt, SubmissionEntry};
+use pds_schemas::disk::SubmissionOutcome;
 use pds_schemas::{
     Artefact, Digest, EpochNumber, NameRecord, PluginName, PosixTime, Receipt, Release, Submission,
 };
@@ -211,7 +211,7 @@ impl Queue {
                 Some(Settled { decision, named }) => {
                     events.push(NameEvent::Decided { owner, release, decision: *decision });
                     frozen.content.named.extend(named);
-                    frozen.content.decided.push(published_in(epoch, waiting, *decision, store)?);
+                    frozen.content.decided.push(ended(*index, epoch, waiting.digest, *decision));
                 }
             }
             frozen.covered.push(*index);
@@ -250,20 +250,12 @@ impl Queue {
     }
 }
 
-fn published_in(
-    epoch: EpochNumber,
-    waiting: &Waiting,
-    decision: Decision,
-    store: &Store,
-) -> anyhow::Result<Decided> {
-    let entry = store.submission(&waiting.digest).context("read submission")?;
-    let entry = entry.with_context(|| format!("submission {} is gone; run fsck", waiting.digest))?;
+fn ended(index: u64, epoch: EpochNumber, submission: Digest, decision: Decision) -> Decided {
     let cause = match decision {
         Decision::Validated(_) => None,
         Decision::Failed(cause) => Some(cause),
     };
-    let published = Some(PublishedAt { epoch, cause });
-    Ok(Decided { digest: waiting.digest, entry: SubmissionEntry { published, ..entry } })
+    Decided { index, outcome: SubmissionOutcome { submission, epoch, cause } }
 }
 
 /// The record of `name` in `tree`.

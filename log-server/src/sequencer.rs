@@ -235,7 +235,7 @@ impl Sequencer {
             }
             let Candidate { digest, submission, signed, archive } = candidate;
             let receipt = self.receipt(digest, &submission, time);
-            let entry = SubmissionEntry { signed, receipt, index: self.next_index, published: None };
+            let entry = SubmissionEntry { signed, receipt, index: self.next_index };
             let decide_by = PosixTime(time.0 + self.rules.decide_within_s);
             self.queue.push(self.next_index, digest, &submission, decide_by);
             self.next_index += 1;
@@ -351,7 +351,7 @@ impl Sequencer {
                 return;
             }
         };
-        let published: HashSet<Digest> = content.decided.iter().map(|d| d.digest).collect();
+        let published: HashSet<Digest> = content.decided.iter().map(|d| d.outcome.submission).collect();
         let changed = content.names.len();
         match self.writer.close(now, content) {
             Ok(epoch) => {

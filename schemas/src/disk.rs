@@ -65,16 +65,7 @@ impl Artefact for Head {
     }
 }
 
-/// How a submission ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// The epoch whose STR first covers the decision.
-    pub epoch: EpochNumber,
-    /// SHA-256 of the [`crate::FailureCause`] if it failed.
-    pub cause: Option<Digest>,
-}
-
-/// A submission the validator accepted.
+/// A submission the validator accepted. Written once; how it ended is a [`SubmissionOutcome`] beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmissionEntry {
     /// COSE_Sign1 of the [`Submission`].
@@ -83,8 +74,6 @@ pub struct SubmissionEntry {
     pub receipt: Vec<u8>,
     /// Place in the queue.
     pub index: u64,
-    /// `None` until its decision is in a signed epoch.
-    pub published: Option<Published>,
 }
 
 impl Artefact for SubmissionEntry {
@@ -96,10 +85,6 @@ impl Artefact for SubmissionEntry {
             r.key(1).bytes(&self.signed);
             r.key(2).bytes(&self.receipt);
             r.key(3).uint(self.index);
-            if let Some(published) = &self.published {
-                r.key(4).uint(published.epoch.0);
-                r.optional(5, published.cause.as_ref());
-            }
         });
     }
 
@@ -109,11 +94,41 @@ impl Artefact for SubmissionEntry {
                 r.required(1, "submission-entry.signed", |d| d.bytes(Submission::MAX_BYTES + 512))?.to_vec();
             let receipt = r.required(2, "submission-entry.receipt", |d| d.bytes(2048))?.to_vec();
             let index = r.required(3, "submission-entry.index", Decoder::uint)?;
-            let epoch = r.optional(4, "submission-entry.epoch", epoch)?;
-            let cause = r.optional(5, "submission-entry.cause", Decoder::digest)?;
-            r.rule(epoch.is_some() || cause.is_none(), "a cause stands only beside an epoch")?;
-            let published = epoch.map(|epoch| Published { epoch, cause });
-            Ok(Self { signed, receipt, index, published })
+            Ok(Self { signed, receipt, index })
+        })
+    }
+}
+
+/// How a submission ended; stored under its place in the queue once its decision is in a signed epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubmissionOutcome {
+    /// SHA-256 of the submission.
+    pub submission: Digest,
+    /// The epoch whose STR first covers the decision.
+    pub epoch: EpochNumber,
+    /// SHA-256 of the [`crate::FailureCause`] if it failed; `None` if it was validated.
+    pub cause: Option<Digest>,
+}
+
+impl Artefact for SubmissionOutcome {
+    const NAME: &'static str = "submission-outcome";
+    const MAX_BYTES: usize = limits::LABEL_BYTES;
+
+    fn encode(&self, out: &mut Encoder) {
+        out.record(|r| {
+            r.key(1).bytes(self.submission.as_ref());
+            r.key(2).uint(self.epoch.0);
+            r.optional(3, self.cause.as_ref());
+        });
+    }
+
+    fn decode(d: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        d.record(|r| {
+            Ok(Self {
+                submission: r.required(1, "submission-outcome.submission", Decoder::digest)?,
+                epoch: r.required(2, "submission-outcome.epoch", epoch)?,
+                cause: r.optional(3, "submission-outcome.cause", Decoder::digest)?,
+            })
         })
     }
 }

@@ -57,7 +57,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// Written by a program with another format, or its creation was interrupted.
-    #[error("the store in {path} has format {found:?}, this program reads {expected:?}")]
+    #[error("the store in {path} has format {found:?}, and this program reads and writes {expected:?} only")]
     Format {
         /// The folder.
         path: PathBuf,

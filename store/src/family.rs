@@ -28,15 +28,18 @@ pub enum Family {
     Blobs,
     /// Digest of a submission to its [`pds_schemas::disk::SubmissionEntry`].
     Submissions,
-    /// Digest of a submission to the SHA-256 of its archive ‖ the archive.
+    /// Index (8 bytes) of a submission to the SHA-256 of its archive ‖ the archive. By index, so that what is written next
+    /// has the highest key: large values in an order of hashes would be rewritten by every compaction.
     Archives,
     /// Index (8 bytes) of an undecided submission to its digest.
     Queue,
+    /// Index (8 bytes) of a decided submission to its [`pds_schemas::disk::SubmissionOutcome`].
+    Outcomes,
 }
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Meta,
         Self::Entries,
         Self::Nodes,
@@ -47,6 +50,7 @@ impl Family {
         Self::Submissions,
         Self::Archives,
         Self::Queue,
+        Self::Outcomes,
     ];
 
     /// Its name in the database and in messages.
@@ -62,6 +66,7 @@ impl Family {
             Self::Submissions => "submissions",
             Self::Archives => "archives",
             Self::Queue => "queue",
+            Self::Outcomes => "outcomes",
         }
     }
 
@@ -99,9 +104,12 @@ impl Place {
         let key = self.key.as_slice();
         match self.family {
             Family::Meta => std::str::from_utf8(key).ok().map(str::to_owned),
-            Family::Entries | Family::Epochs | Family::Transitions | Family::Queue => {
-                read_number(key).map(|number| number.to_string())
-            }
+            Family::Entries
+            | Family::Epochs
+            | Family::Transitions
+            | Family::Archives
+            | Family::Queue
+            | Family::Outcomes => read_number(key).map(|number| number.to_string()),
             Family::Nodes => {
                 let (level, index) = read_node_key(key)?;
                 Some(format!("level {level} index {index}"))
@@ -111,7 +119,7 @@ impl Place {
                 let (kind, digest) = read_blob_key(key)?;
                 Some(format!("{} {digest}", kind.name()))
             }
-            Family::Submissions | Family::Archives => read_digest(key).map(|digest| digest.to_string()),
+            Family::Submissions => read_digest(key).map(|digest| digest.to_string()),
         }
     }
 }
@@ -167,6 +175,7 @@ mod tests {
         check(Family::Pages.at([0, 0, 0, 9, 4, 0xa0]), "pages epoch 9 depth 4 prefix a");
         let digest = Digest([0xab; 32]);
         check(Family::Blobs.at(blob_key(BlobKind::Policy, &digest)), &format!("blobs policy {digest}"));
+        check(Family::Outcomes.at(7u64.to_be_bytes()), "outcomes 7");
         check(Family::Queue.at([1, 2]), "queue 0x0102");
         check(Family::Blobs.at([0xff; 33]), &format!("blobs 0x{}", "ff".repeat(33)));
     }

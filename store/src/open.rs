@@ -15,7 +15,7 @@ use crate::write::Writer;
 use crate::{Damage, Family, MemoryBudget, StoreError};
 
 /// What the format's entry says.
-const FORMAT: &str = "pds-store/1";
+const FORMAT: &str = "pds-store/2";
 /// Locked as long as a store is open. RocksDB has a lock of its own, but takes none when it opens for reading.
 const LOCK_FILE: &str = "pds-store.lock";
 /// RocksDB's pointer to its manifest; every database has one.
@@ -80,6 +80,7 @@ impl Store {
     pub fn open(path: impl AsRef<Path>, budget: &MemoryBudget) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let lock = lock_existing(path)?;
+        check_families(path)?;
         let db = open_database(&database(budget), path, budget)?;
         let mut store = Self::new(db, path, lock, None);
         store.check_format()?;
@@ -99,6 +100,7 @@ impl Store {
     pub fn open_read_only(path: impl AsRef<Path>, budget: &MemoryBudget) -> Result<Self, StoreError> {
         let path = path.as_ref();
         let lock = lock_existing(path)?;
+        check_families(path)?;
         let db = DB::open_cf_descriptors_read_only(&database(budget), path, families(budget)?, false);
         let db = db.map_err(StoreError::database(format!("open {} for reading", path.display())))?;
         let store = Self::new(db, path, lock, None);
@@ -142,12 +144,32 @@ impl Store {
 
     fn check_format(&self) -> Result<(), StoreError> {
         let found = self.get(Family::Meta, FORMAT_KEY)?.unwrap_or_default();
-        if found == FORMAT.as_bytes() {
-            return Ok(());
-        }
-        let found = String::from_utf8_lossy(&found).into_owned();
-        Err(StoreError::Format { path: self.path.clone(), expected: FORMAT, found })
+        if found == FORMAT.as_bytes() { Ok(()) } else { Err(other_format(&self.path, &found)) }
     }
+}
+
+/// Refuses a database of other families than this program's: RocksDB would only say that one of them is not there.
+fn check_families(path: &Path) -> Result<(), StoreError> {
+    let doing = || format!("open {}", path.display());
+    let there = DB::list_cf(&Options::default(), path).map_err(StoreError::database(doing()))?;
+    let has = |family: Family| there.iter().any(|name| name == family.name());
+    if Family::ALL.into_iter().all(has) {
+        return Ok(());
+    }
+    if !has(Family::Meta) {
+        return Err(other_format(path, &[]));
+    }
+    let meta = Family::Meta.name();
+    let db = DB::open_cf_for_read_only(&Options::default(), path, [meta], false);
+    let db = db.map_err(StoreError::database(doing()))?;
+    let family = db.cf_handle(meta).expect("it was opened with the database");
+    let found = db.get_cf(family, FORMAT_KEY).map_err(StoreError::database("read meta"))?;
+    Err(other_format(path, &found.unwrap_or_default()))
+}
+
+fn other_format(path: &Path, found: &[u8]) -> StoreError {
+    let found = String::from_utf8_lossy(found).into_owned();
+    StoreError::Format { path: path.to_owned(), expected: FORMAT, found }
 }
 
 fn open_database(options: &Options, path: &Path, budget: &MemoryBudget) -> Result<DB, StoreError> {

@@ -86,5 +86,5 @@ fn family_options(family: Family, budget: &MemoryBudget, cache: &Cache) -> Optio
 
 /// Families read by one exact key at a time in no particular order; the others are small, or read in order.
 fn found_by_exact_key(family: Family) -> bool {
-    matches!(family, Family::Pages | Family::Nodes | Family::Blobs | Family::Submissions | Family::Archives)
+    matches!(family, Family::Pages | Family::Nodes | Family::Blobs | Family::Submissions)
 }

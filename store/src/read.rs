@@ -7,7 +7,7 @@ use std::ops::Range;
 use pds_core::hash::sha256;
 use pds_core::log::NodeReader;
 use pds_core::prefix::{PageId, PageSource};
-use pds_schemas::disk::{EpochRoot, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::{Artefact, Digest, EpochNumber, Transition};
 
 use crate::family::{blob_key, node_key, read_digest, read_number};
@@ -81,13 +81,22 @@ impl Store {
         self.get_artefact(Family::Submissions, digest.as_ref())
     }
 
-    /// The gzip'ed tar that came with the submission of this digest.
+    /// How the submission at place `index` of the queue ended; `None` while no committed epoch covers its decision.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], [`StoreError::Database`].
+    pub fn outcome(&self, index: u64) -> Result<Option<SubmissionOutcome>, StoreError> {
+        self.get_artefact(Family::Outcomes, &index.to_be_bytes())
+    }
+
+    /// The gzip'ed tar that came with the submission at place `index` of the queue.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when its hash is not the one stored beside it. [`StoreError::Database`].
-    pub fn archive(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(mut bytes) = self.get(Family::Archives, digest.as_ref())? else { return Ok(None) };
-        check_archive(&bytes).map_err(|damage| corrupt(Family::Archives, digest.as_ref(), damage))?;
+    pub fn archive(&self, index: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let key = index.to_be_bytes();
+        let Some(mut bytes) = self.get(Family::Archives, &key)? else { return Ok(None) };
+        check_archive(&bytes).map_err(|damage| corrupt(Family::Archives, &key, damage))?;
         Ok(Some(bytes.split_off(32)))
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::Node;
 use pds_core::prefix::PageId;
-use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::{Artefact, Digest, EpochNumber, Transition};
 use rocksdb::{WriteBatch, WriteOptions};
 
@@ -25,7 +25,7 @@ const PIECE_BYTES: usize = 8 << 20;
 pub struct Accepted {
     /// SHA-256 of the submission.
     pub digest: Digest,
-    /// Its entry, undecided; the index is the next one.
+    /// Its entry; the index is the next one.
     pub entry: SubmissionEntry,
     /// The source tree as it was sent, a gzip'ed tar.
     pub archive: Vec<u8>,
@@ -62,12 +62,12 @@ pub struct EpochCommit<'a> {
 }
 
 /// A submission whose decision is covered by an epoch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// SHA-256 of the submission.
-    pub digest: Digest,
-    /// Its entry, published in the epoch.
-    pub entry: SubmissionEntry,
+    /// Its place in the queue, which it leaves.
+    pub index: u64,
+    /// How it ended, in the epoch.
+    pub outcome: SubmissionOutcome,
 }
 
 /// What [`Store::drop_unfinished`] found and removed.
@@ -97,8 +97,8 @@ impl Store {
     /// Stores submissions with their archives and queues them, all in one synced write: durable when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Contradiction`] when an index is not the next one, a submission is there already or is published: none
-    /// of the submissions was stored. [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Database`].
+    /// [`StoreError::Contradiction`] when an index is not the next one, a submission is there already: none of the
+    /// submissions was stored. [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Database`].
     pub fn accept(&self, submissions: &[Accepted]) -> Result<(), StoreError> {
         let mut writer = self.turn()?;
         let mut batch = WriteBatch::default();
@@ -109,10 +109,9 @@ impl Store {
             let new = given.insert(digest) && !self.has(Family::Submissions, digest.as_ref())?;
             refuse_unless(new, place, "a submission is accepted once")?;
             refuse_unless(entry.index == next_index, place, "it gets the next index of the queue")?;
-            refuse_unless(entry.published.is_none(), place, "it is undecided when it is accepted")?;
             batch.put_cf(self.family(Family::Submissions), digest, entry.to_bytes());
             let stored = [sha256(archive).as_ref(), archive].concat();
-            batch.put_cf(self.family(Family::Archives), digest, stored);
+            batch.put_cf(self.family(Family::Archives), next_index.to_be_bytes(), stored);
             batch.put_cf(self.family(Family::Queue), next_index.to_be_bytes(), digest);
             self.put_blob(&mut batch, BlobKind::Object, &sha256(owner), owner);
             next_index += 1;
@@ -195,9 +194,9 @@ impl Store {
         for node in commit.nodes {
             batch.put_cf(self.family(Family::Nodes), node_key(node.level, node.index), node.hash);
         }
-        for Decided { digest, entry } in commit.decided {
-            batch.put_cf(self.family(Family::Submissions), digest, entry.to_bytes());
-            batch.delete_cf(self.family(Family::Queue), entry.index.to_be_bytes());
+        for Decided { index, outcome } in commit.decided {
+            batch.put_cf(self.family(Family::Outcomes), index.to_be_bytes(), outcome.to_bytes());
+            batch.delete_cf(self.family(Family::Queue), index.to_be_bytes());
         }
         batch.put_cf(self.family(Family::Meta), HEAD_KEY, commit.head.to_bytes());
         self.write_synced(batch, "commit an epoch")?;
@@ -253,13 +252,13 @@ impl Store {
             || Family::Nodes.at(node_key(0, epoch.0)),
             "the first node is the entry's leaf",
         )?;
-        for Decided { digest, entry } in commit.decided {
-            let index = entry.index.to_be_bytes();
-            let queued = self.get(Family::Queue, &index)?.is_some_and(|queued| queued == digest.as_ref());
-            let published = entry.published.is_some_and(|published| published.epoch == epoch);
-            let place = || Family::Submissions.at(digest.as_ref());
+        for Decided { index, outcome } in commit.decided {
+            let key = index.to_be_bytes();
+            let queued = self.get(Family::Queue, &key)?;
+            let queued = queued.is_some_and(|queued| queued == outcome.submission.as_ref());
+            let place = || Family::Outcomes.at(key);
             refuse_unless(queued, place, "only what is in the queue is decided")?;
-            refuse_unless(published, place, "what an epoch decides is published in it")?;
+            refuse_unless(outcome.epoch == epoch, place, "what an epoch decides is published in it")?;
         }
         Ok(())
     }

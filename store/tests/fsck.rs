@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::{BUDGET, Outcome, Validator, assert_sound, check, keys, raw};
 use pds_core::prefix::{PageId, page_links};
-use pds_schemas::disk::{Head, Published, SubmissionEntry};
+use pds_schemas::disk::{Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::{Artefact, Digest, EpochNumber, NameRecord, SignedTreeRoot};
 use pds_store::fsck::{self, Finding, Problem};
 use pds_store::{BlobKind, Family, Place, Store};
@@ -53,6 +53,7 @@ fn sound_store_has_no_finding() {
         blobs: counts.blobs,
         submissions: 14,
         queued: 9,
+        outcomes: 5,
         archives: 14,
         findings: 0,
     };
@@ -107,7 +108,7 @@ fn missing_value_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let db = tampered_with(&path);
-    let queued: Vec<_> = raw::pairs(&db, Family::Queue).into_iter().map(|(_, digest)| digest).collect();
+    let queued: Vec<_> = raw::pairs(&db, Family::Queue).into_iter().map(|(index, _)| index).collect();
     for family in Family::ALL.into_iter().filter(|family| *family != Family::Meta) {
         for (key, value) in raw::pairs(&db, family) {
             raw::delete(&db, family, &key);
@@ -117,6 +118,10 @@ fn missing_value_is_named() {
                 Family::Archives if !queued.contains(&key) => None,
                 Family::Submissions => Some(Family::Meta.at("next-queue-index")),
                 Family::Queue => Some(Family::Submissions.at(value.clone())),
+                Family::Outcomes => {
+                    let outcome = SubmissionOutcome::from_bytes(&value).unwrap();
+                    Some(Family::Submissions.at(outcome.submission.0))
+                }
                 _ => Some(family.at(key.clone())),
             };
             let named = expect.as_ref().is_none_or(|expect| found.iter().any(|f| f.place == *expect));
@@ -198,7 +203,7 @@ fn values_beyond_the_head_and_under_strange_keys_are_named() {
     check(Family::Nodes, [vec![64], number(0)].concat(), "key");
     check(Family::Blobs, vec![0; 33], "key");
     check(Family::Blobs, vec![6; 33], "key");
-    check(Family::Archives, vec![7; 32], "no submission");
+    check(Family::Archives, vec![7; 8], "no submission");
     check(Family::Queue, number(1000), "bytes");
     for family in Family::ALL {
         check(family, vec![0, 0, 1], "key");
@@ -348,12 +353,6 @@ fn submission_that_contradicts_the_log_is_named() {
         .into_iter()
         .map(|(key, value)| (key, SubmissionEntry::from_bytes(&value).unwrap()))
         .collect();
-    let decided = |cause: bool| {
-        let matches =
-            |e: &SubmissionEntry| e.published.is_some_and(|published| published.cause.is_some() == cause);
-        entries.iter().filter(|(_, entry)| matches(entry)).cloned().collect::<Vec<_>>()
-    };
-    let (validated, failed) = (decided(false), decided(true));
     let check = |of: &(Vec<u8>, SubmissionEntry), expect: &str, change: &dyn Fn(&mut SubmissionEntry)| {
         let (key, honest) = of;
         let mut entry = honest.clone();
@@ -365,23 +364,65 @@ fn submission_that_contradicts_the_log_is_named() {
         assert!(found.iter().any(named), "{expect}: {:#?}", show(&found));
         raw::put(&db, Family::Submissions, key, &honest.to_bytes());
     };
-    for (i, decided) in validated.iter().chain(&failed).enumerate() {
-        let epoch = decided.1.published.unwrap().epoch.0;
-        for other in (0..4).filter(|other| *other != epoch) {
-            check(decided, "is not decided in the epoch", &|entry| {
-                entry.published = Some(Published { epoch: EpochNumber(other), cause: None });
+    for (i, submission) in entries.iter().enumerate() {
+        check(submission, "another submission or index", &|entry| entry.index += 1);
+        let neighbour = &entries[(i + 1) % entries.len()].1;
+        check(submission, "another submission or index", &|entry| {
+            entry.receipt.clone_from(&neighbour.receipt);
+        });
+        check(submission, "than its key says", &|entry| entry.signed.clone_from(&neighbour.signed));
+    }
+    assert!(findings(&path).is_empty());
+}
+
+#[test]
+fn outcome_that_contradicts_the_log_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let db = tampered_with(&path);
+    let outcomes: Vec<_> = raw::pairs(&db, Family::Outcomes)
+        .into_iter()
+        .map(|(key, value)| (key, SubmissionOutcome::from_bytes(&value).unwrap()))
+        .collect();
+    let named = |place: &Place, expect: &str| {
+        let found = findings(&path);
+        let named = |f: &Finding| f.place == *place && f.problem.to_string().contains(expect);
+        assert!(found.iter().any(named), "{expect}: {:#?}", show(&found));
+    };
+    let check = |of: &(Vec<u8>, SubmissionOutcome), expect: &str, change: &dyn Fn(&mut SubmissionOutcome)| {
+        let (key, honest) = of;
+        let mut outcome = *honest;
+        change(&mut outcome);
+        raw::put(&db, Family::Outcomes, key, &outcome.to_bytes());
+        named(&Family::Outcomes.at(key.clone()), expect);
+        raw::put(&db, Family::Outcomes, key, &honest.to_bytes());
+    };
+    let failed: Vec<_> = outcomes.iter().filter(|(_, outcome)| outcome.cause.is_some()).collect();
+    let queued = raw::pairs(&db, Family::Queue);
+    assert_eq!((outcomes.len(), failed.len()), (5, 2));
+    for (i, outcome) in outcomes.iter().enumerate() {
+        let (key, SubmissionOutcome { submission, epoch, .. }) = outcome;
+        for other in (0..4).map(EpochNumber).filter(|other| other != epoch) {
+            check(outcome, "is not decided in the epoch", &|outcome| {
+                (outcome.epoch, outcome.cause) = (other, None);
             });
         }
-        check(decided, "beyond the head", &|entry| {
-            entry.published = Some(Published { epoch: EpochNumber(4), cause: None });
-        });
-        check(decided, "not in the queue", &|entry| entry.published = None);
-        check(decided, "another submission or index", &|entry| entry.index += 1);
-        let neighbour = &entries.iter().filter(|(key, _)| *key != decided.0).nth(i).unwrap().1;
-        check(decided, "another submission or index", &|entry| entry.receipt.clone_from(&neighbour.receipt));
-        check(decided, "than its key says", &|entry| entry.signed.clone_from(&neighbour.signed));
+        check(outcome, "beyond the head", &|outcome| outcome.epoch = EpochNumber(4));
+        check(outcome, "names no submission", &|outcome| outcome.submission = Digest::ZERO);
+        let neighbour = outcomes[(i + 1) % outcomes.len()].1.submission;
+        check(outcome, "has another index", &|outcome| outcome.submission = neighbour);
+        raw::delete(&db, Family::Outcomes, key);
+        named(&Family::Submissions.at(submission.0), "not in the queue");
+        raw::put(&db, Family::Outcomes, key, &outcome.1.to_bytes());
     }
-    check(&failed[0], "cause is another", &|entry| entry.published = failed[1].1.published);
+    check(failed[0], "cause is another", &|outcome| outcome.cause = failed[1].1.cause);
+    check(failed[0], "ended otherwise", &|outcome| outcome.cause = None);
+    // One that waits, and of which an outcome says that it does not.
+    let (key, digest) = &queued[0];
+    let early = SubmissionOutcome { submission: Digest(digest[..].try_into().unwrap()), ..outcomes[0].1 };
+    raw::put(&db, Family::Outcomes, key, &early.to_bytes());
+    named(&Family::Queue.at(key.clone()), "is decided");
+    raw::delete(&db, Family::Outcomes, key);
     assert!(findings(&path).is_empty());
 }
 

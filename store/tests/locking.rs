@@ -50,10 +50,27 @@ fn open_refuses_another_format() {
             assert!(matches!(&open, Err(StoreError::Format { found, .. }) if found == expect), "{open:?}");
         }
     };
-    common::raw::put(&common::raw::open(&path), Family::Meta, b"format", b"pds-store/2");
-    check("pds-store/2");
+    common::raw::put(&common::raw::open(&path), Family::Meta, b"format", b"pds-store/3");
+    check("pds-store/3");
     common::raw::delete(&common::raw::open(&path), Family::Meta, b"format");
     check("");
+}
+
+#[test]
+fn open_refuses_the_first_format_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    drop(Store::create(&path, &BUDGET).unwrap());
+    let mut db = common::raw::open(&path);
+    common::raw::put(&db, Family::Meta, b"format", b"pds-store/1");
+    db.drop_cf(Family::Outcomes.name()).unwrap();
+    drop(db);
+    for open in [Store::open(&path, &BUDGET), Store::open_read_only(&path, &BUDGET)] {
+        let error = open.unwrap_err();
+        assert!(matches!(&error, StoreError::Format { found, .. } if found == "pds-store/1"), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains("\"pds-store/1\"") && said.contains("\"pds-store/2\""), "{said}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::{NodeReader, root};
 use pds_core::prefix::{PageSource, PrefixTree, key_of, recompute_root};
 use pds_schemas::{Artefact, Digest, EpochNumber, TreeSize};
-use pds_store::{BlobKind, Damage, Family, Store, StoreError};
+use pds_store::{BlobKind, Damage, Decided, Family, Store, StoreError};
 
 #[test]
 fn accepted_submission_is_read_back_and_queued() {
@@ -18,7 +18,7 @@ fn accepted_submission_is_read_back_and_queued() {
     let (a, b) = (pv.submit("org.example.a", 1), pv.submit("org.example.b", 1));
     let expect = pv.accepted("org.example.b", 1, 1);
     assert_eq!(pv.store.submission(&b).unwrap(), Some(expect.entry));
-    assert_eq!(pv.store.archive(&b).unwrap(), Some(expect.archive));
+    assert_eq!(pv.store.archive(1).unwrap(), Some(expect.archive));
     assert_eq!(pv.store.blob(BlobKind::Object, &sha256(&expect.owner)).unwrap(), Some(expect.owner));
     assert_eq!(pv.store.queue(0, 10).unwrap(), [(0, a), (1, b)]);
     assert_eq!(pv.store.queue(1, 10).unwrap(), [(1, b)]);
@@ -66,7 +66,8 @@ fn committed_epochs_are_there_after_reopening() {
     assert_eq!(store.transition(EpochNumber(4)).unwrap(), Some(draft.transition.to_bytes()));
     assert_eq!(store.epoch_root(EpochNumber(2)).unwrap().unwrap().page_epoch, Some(EpochNumber(1)));
     assert_eq!(store.page(&draft.pages[0].0).unwrap().as_ref(), Some(&draft.pages[0].1));
-    assert_eq!(store.submission(&late.1).unwrap(), Some(draft.decided[0].entry.clone()));
+    assert_eq!(draft.decided[0].index, late.0);
+    assert_eq!(store.outcome(late.0).unwrap(), Some(draft.decided[0].outcome));
     assert!(!store.queue(0, 100).unwrap().contains(&late));
 
     let (root, page_epoch) = head.prefix.unwrap();
@@ -110,7 +111,9 @@ fn absent_things_are_absent() {
     assert_eq!(store.pages(beyond).count(), 0);
     assert_eq!(store.pages(EpochNumber(u64::MAX)).count(), 0);
     assert_eq!(store.submission(&Digest::ZERO).unwrap(), None);
-    assert_eq!(store.archive(&Digest::ZERO).unwrap(), None);
+    assert_eq!(store.archive(u64::MAX).unwrap(), None);
+    assert_eq!(store.outcome(pv.store.queue(0, 1).unwrap()[0].0).unwrap(), None, "it waits");
+    assert_eq!(store.outcome(u64::MAX).unwrap(), None);
     for kind in BlobKind::ALL {
         assert_eq!(store.blob(kind, &Digest::ZERO).unwrap(), None);
     }
@@ -145,15 +148,15 @@ fn writes_are_refused_when_they_contradict_what_is_stored() {
         pv.store.commit_epoch(&pds_store::EpochCommit { entry: b"other", ..draft.commit() }),
         "leaf hash",
     );
-    let mut undecided = draft.decided.clone();
-    undecided[0].entry.published = None;
-    contradicts(
-        pv.store.commit_epoch(&pds_store::EpochCommit { decided: &undecided, ..draft.commit() }),
-        "published",
-    );
-    let mut gone = draft.decided.clone();
-    gone[0].entry.index = 0;
-    contradicts(pv.store.commit_epoch(&pds_store::EpochCommit { decided: &gone, ..draft.commit() }), "queue");
+    let commit_with = |change: &dyn Fn(&mut Decided)| {
+        let mut decided = draft.decided.clone();
+        change(&mut decided[0]);
+        pv.store.commit_epoch(&pds_store::EpochCommit { decided: &decided, ..draft.commit() })
+    };
+    contradicts(commit_with(&|decided| decided.outcome.epoch = EpochNumber(3)), "published");
+    contradicts(commit_with(&|decided| decided.outcome.submission = waiting[1].1), "queue");
+    contradicts(commit_with(&|decided| decided.index = 0), "queue");
+    contradicts(commit_with(&|decided| decided.index = before), "queue");
     pv.store.commit_epoch(&draft.commit()).unwrap();
     let late = pv.store.commit_epoch(&draft.commit());
     assert!(matches!(late, Err(StoreError::EpochOutOfOrder { .. })), "{late:?}");
@@ -168,14 +171,14 @@ fn blob_is_refused_when_its_bytes_have_another_hash() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let pv = Validator::with_history(&path);
-    let (digest, archived) = (*pv.draft(&[]).blobs[0].digest(), pv.store.queue(0, 1).unwrap()[0].1);
+    let (digest, archived) = (*pv.draft(&[]).blobs[0].digest(), pv.store.queue(0, 1).unwrap()[0].0);
     drop(pv);
     common::raw::rewrite(&path, Family::Blobs, |_, value| value[0] ^= 1);
     common::raw::rewrite(&path, Family::Archives, |_, value| *value.last_mut().unwrap() ^= 1);
     let store = Store::open(&path, &BUDGET).unwrap();
     let read = store.blob(BlobKind::Policy, &digest);
     assert!(matches!(read, Err(StoreError::Corrupt { damage: Damage::Digest(_), .. })), "{read:?}");
-    let read = store.archive(&archived);
+    let read = store.archive(archived);
     assert!(matches!(read, Err(StoreError::Corrupt { damage: Damage::Digest(_), .. })), "{read:?}");
 }
 

@@ -3,7 +3,7 @@
 use pds_core::hash::sha256;
 use pds_core::note::Note;
 use pds_schemas::cose::{CoseSign1, SignedKind};
-use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::prefix::{PrefixProof, Terminal};
 use pds_schemas::{
     Artefact, Binding, BuildEnvironment, ChangeSet, Evidence, EvidenceExtra, FailureCause, NameHistory,
@@ -39,6 +39,7 @@ pub(super) fn dumps(bytes: &[u8]) -> Vec<Dump> {
         read(bytes, policy),
         read(bytes, head),
         read(bytes, submission_entry),
+        read(bytes, submission_outcome),
         read(bytes, epoch_root),
     ];
     all.into_iter().flatten().collect()
@@ -287,8 +288,14 @@ fn submission_entry(entry: &SubmissionEntry) -> Item {
         ("signed", inner(&entry.signed, cose)),
         ("receipt", inner(&entry.receipt, cose)),
         ("index", number(entry.index)),
-        ("published-in-epoch", optional(entry.published.map(|p| p.epoch))),
-        ("cause", optional(entry.published.and_then(|p| p.cause))),
+    ])
+}
+
+fn submission_outcome(outcome: &SubmissionOutcome) -> Item {
+    map([
+        ("submission", text(outcome.submission)),
+        ("published-in-epoch", number(outcome.epoch.0)),
+        ("cause", optional(outcome.cause)),
     ])
 }
 

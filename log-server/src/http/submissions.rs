@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use pds_core::cose::{self, CoseError};
 use pds_schemas::cose::SignedKind;
-use pds_schemas::disk::SubmissionEntry;
+use pds_schemas::disk::{SubmissionEntry, SubmissionOutcome};
 use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
 use pds_schemas::{Artefact, DecodeError, Digest, Malformed, Submission, Upload};
 use pds_service::http::{Client, Share, body_too_large};
@@ -46,21 +46,30 @@ async fn take(api: Api, body: Vec<u8>, _room: Room) -> Answer {
     api.commands.send(Command::Accept(Box::new(candidate), answer)).map_err(|_| ended())?;
     let acknowledged = result.await.map_err(|_| ended())?.map_err(refused)?;
     let status = if acknowledged.known { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let body = describe(&api, digest, progress, &submission, &acknowledged.entry);
+    let outcome = if acknowledged.known { outcome(&api, &acknowledged.entry)? } else { None };
+    let body = describe(digest, progress, &submission, &acknowledged.entry, outcome);
     Ok((status, Json(body)).into_response())
 }
 
 /// `GET /submissions/{sha256}`.
 pub async fn status(State(api): State<Api>, Path(digest): Path<String>) -> Answer {
     let digest: Digest = parse("sha256", &digest)?;
-    // Before the entry: what is published in between is forgotten here once it stands there.
+    // Before the outcome: what is published in between is forgotten here once it stands there.
     let progress = api.shared.progress(&digest);
     let entry = api.shared.store.submission(&digest).map_err(|e| internal("read a submission", e))?;
     let never = || Problem::not_found(format!("no submission {digest} was accepted here"));
     let entry = entry.ok_or_else(never)?;
     let submission = cose::open_any_key::<Submission>(&entry.signed, SignedKind::Submission);
     let (submission, _) = submission.map_err(|e| internal("read a submission", e))?;
-    Ok(fleeting(JSON, json(&describe(&api, digest, progress, &submission, &entry))))
+    let outcome = outcome(&api, &entry)?;
+    Ok(fleeting(JSON, json(&describe(digest, progress, &submission, &entry, outcome))))
+}
+
+/// How it ended, if that is published: what the database has of an epoch that is not served yet is nobody's business.
+fn outcome(api: &Api, entry: &SubmissionEntry) -> Result<Option<SubmissionOutcome>, Problem> {
+    let outcome = api.shared.store.outcome(entry.index).map_err(|e| internal("read an outcome", e))?;
+    let size = api.shared.published().head.size;
+    Ok(outcome.filter(|outcome| outcome.epoch.0 < size.0))
 }
 
 /// The body, and the room that it takes up of what all uploads may; a body that trickles takes only what it sent.
@@ -118,16 +127,13 @@ fn over_share(api: &Api) -> Problem {
 }
 
 fn describe(
-    api: &Api,
     digest: Digest,
     progress: Option<Progress>,
     submission: &Submission,
     entry: &SubmissionEntry,
+    published: Option<SubmissionOutcome>,
 ) -> SubmissionStatus {
     let unpublished = progress.unwrap_or(Progress::Queued);
-    // What the database has of an epoch that is not served yet is nobody's business.
-    let size = api.shared.published().head.size;
-    let published = entry.published.filter(|published| published.epoch.0 < size.0);
     let progress = if published.is_some() { Progress::Published } else { unpublished };
     let outcome = match (&published, progress) {
         (Some(published), _) if published.cause.is_some() => Some(Outcome::Failed),

@@ -2,7 +2,7 @@
 
 use pds_schemas::cbor::{Artefact, DecodeError};
 use pds_schemas::cose::CoseSign1;
-use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::prefix::PrefixProof;
 use pds_schemas::*;
 
@@ -22,7 +22,7 @@ const fn kind<A: Artefact>() -> Kind {
     }
 }
 
-pub const KINDS: [Kind; 22] = [
+pub const KINDS: [Kind; 23] = [
     kind::<Binding>(),
     kind::<BuildEnvironment>(),
     kind::<ChangeSet>(),
@@ -42,6 +42,7 @@ pub const KINDS: [Kind; 22] = [
     kind::<SignedTreeRoot>(),
     kind::<Submission>(),
     kind::<SubmissionEntry>(),
+    kind::<SubmissionOutcome>(),
     kind::<Transition>(),
     kind::<Upload>(),
     kind::<Verdict>(),

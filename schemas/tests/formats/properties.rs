@@ -63,7 +63,7 @@ mod value_survives_and_no_flipped_bit_is_another_encoding_of {
     round_trips! {
         binding build_environment change_set cose_sign1 epoch_root evidence evidence_extra failure_cause head name_history
         name_record
-        owner_record plugin_package policy prefix_proof receipt signed_tree_root submission submission_entry transition
+        owner_record plugin_package policy prefix_proof receipt signed_tree_root submission submission_entry submission_outcome transition
         upload verdict
     }
 }

@@ -822,7 +822,9 @@ fn cose_header() -> Vec<Refusal> {
 
 fn disk() -> Vec<Refusal> {
     let head = |sample, what, cause, field, edit: Edit| row("head", sample, what, cause, field, edit);
-    let entry = |what, cause, field, edit: Edit| row("submission-entry", "failed", what, cause, field, edit);
+    let entry = |what, cause, field, edit: Edit| row("submission-entry", "later", what, cause, field, edit);
+    let outcome =
+        |what, cause, field, edit: Edit| row("submission-outcome", "failed", what, cause, field, edit);
     vec![
         head("empty", "size 0", "Rule", "head.checkpoint", put(&[1], Uint(0))),
         head("empty", "names without a root", "Rule", "head.checkpoint", put(&[6], Uint(1))),
@@ -845,15 +847,17 @@ fn disk() -> Vec<Refusal> {
             "head.checkpoint",
             put(&[7], raw(&[0x79, 0x10, 1])),
         ),
-        entry("a cause without an epoch", "Rule", "submission-entry.cause", cut(4)),
-        entry("the reserved epoch", "Rule", "submission-entry.epoch", put(&[4], Uint(u64::MAX))),
-        entry("a null cause", "WrongType", "submission-entry.cause", put(&[5], null())),
+        entry("an epoch in the entry itself", "UnknownKey", "submission-entry", add(4, Uint(3))),
         entry(
             "a receipt of 2049 bytes declared",
             "TooLong",
             "submission-entry.receipt",
             put(&[2], raw(&[0x59, 8, 1])),
         ),
+        outcome("a cause without an epoch", "MissingKey", "submission-outcome.epoch", cut(2)),
+        outcome("the reserved epoch", "Rule", "submission-outcome.epoch", put(&[2], Uint(u64::MAX))),
+        outcome("no submission", "MissingKey", "submission-outcome.submission", cut(1)),
+        outcome("a null cause", "WrongType", "submission-outcome.cause", put(&[3], null())),
         row(
             "epoch-root",
             "page",

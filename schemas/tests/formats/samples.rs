@@ -2,7 +2,7 @@
 
 use pds_schemas::cbor::Artefact;
 use pds_schemas::cose::{CoseSign1, SignedKind};
-use pds_schemas::disk::{EpochRoot, Head, Published, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::prefix::{Change, PrefixProof, Terminal, TransitionProof};
 use pds_schemas::*;
 
@@ -500,18 +500,15 @@ fn disk() -> Vec<Sample> {
         signed: cose(SignedKind::Submission, submission().to_bytes()).to_bytes(),
         receipt: cose(SignedKind::Receipt, receipt().to_bytes()).to_bytes(),
         index: 0,
-        published: None,
     };
-    let publish = |cause| SubmissionEntry {
-        published: Some(Published { epoch: EpochNumber(3), cause }),
-        ..waiting.clone()
-    };
+    let outcome = |cause| SubmissionOutcome { submission: d(0x5b), epoch: EpochNumber(3), cause };
     vec![
         sample("empty", "after epoch 0, no names", &empty),
         sample("named", "after epoch 3; the top page is of epoch 2", &named),
-        sample("waiting", "not yet in a signed epoch", &waiting),
-        sample("validated", "published, no cause", &publish(None)),
-        sample("failed", "published with its cause", &publish(Some(d(0x2a)))),
+        sample("first", "the first of the queue", &waiting),
+        sample("later", "an index of two bytes", &SubmissionEntry { index: 300, ..waiting.clone() }),
+        sample("validated", "published, no cause", &outcome(None)),
+        sample("failed", "published with its cause", &outcome(Some(d(0x2a)))),
         sample("empty-tree", "no page", &EpochRoot { page_epoch: None }),
         sample("page", "the top page is of epoch 24", &EpochRoot { page_epoch: Some(EpochNumber(24)) }),
     ]

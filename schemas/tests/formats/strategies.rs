@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pds_schemas::cose::{CoseSign1, SignedKind};
-use pds_schemas::disk::{EpochRoot, Head, Published, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::prefix::{Change, PrefixProof, Terminal, TransitionProof};
 use pds_schemas::*;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -322,9 +322,19 @@ pub fn head() -> impl Strategy<Value = Head> {
 }
 
 pub fn submission_entry() -> impl Strategy<Value = SubmissionEntry> {
-    let published = (epoch(), option::of(digest())).prop_map(|(epoch, cause)| Published { epoch, cause });
-    (bytes(40), bytes(40), number(), option::of(published))
-        .prop_map(|(signed, receipt, index, published)| SubmissionEntry { signed, receipt, index, published })
+    (bytes(40), bytes(40), number()).prop_map(|(signed, receipt, index)| SubmissionEntry {
+        signed,
+        receipt,
+        index,
+    })
+}
+
+pub fn submission_outcome() -> impl Strategy<Value = SubmissionOutcome> {
+    (digest(), epoch(), option::of(digest())).prop_map(|(submission, epoch, cause)| SubmissionOutcome {
+        submission,
+        epoch,
+        cause,
+    })
 }
 
 pub fn epoch_root() -> impl Strategy<Value = EpochRoot> {

@@ -4,7 +4,7 @@ use pds_core::cose;
 use pds_core::hash::sha256;
 use pds_core::prefix::{PrefixTree, key_of};
 use pds_schemas::cose::{CoseSign1, SignedKind};
-use pds_schemas::disk::{Published, SubmissionEntry};
+use pds_schemas::disk::{SubmissionEntry, SubmissionOutcome};
 use pds_schemas::{
     Artefact, Binding, Digest, EpochNumber, FailureCause, NameRecord, PluginName, Receipt, SignedTreeRoot,
     Submission,
@@ -17,14 +17,14 @@ use crate::{BlobKind, Damage, Family, Place, Store};
 
 impl Checker<'_> {
     /// Checks every submission, and that there are as many as indexes were given out.
-    pub(super) fn check_submissions(&mut self, size: u64) {
+    pub(super) fn check_submissions(&mut self) {
         self.for_each(Family::Submissions, |checker, key, value| {
             checker.counts.submissions += 1;
             let Some(digest) = read_digest(key) else {
                 return checker.add(Family::Submissions.at(key), Problem::Key);
             };
             if let Ok(entry) = checker.decode(|| Family::Submissions.at(key), value) {
-                checker.check_submission(&digest, &entry, size);
+                checker.check_submission(&digest, &entry);
             }
         });
         let place = || Family::Meta.at(NEXT_INDEX_KEY);
@@ -50,7 +50,34 @@ impl Checker<'_> {
             // A malformed one was reported with the submissions.
             let Ok(entry) = SubmissionEntry::from_bytes(&stored) else { return };
             checker.require(entry.index == index, place, "names a submission that has another index");
-            checker.require(entry.published.is_none(), place, "names a submission that is decided");
+            match checker.store.has(Family::Outcomes, key) {
+                Ok(decided) => checker.require(!decided, place, "names a submission that is decided"),
+                Err(error) => {
+                    checker.unreadable(Family::Outcomes.at(key), error);
+                }
+            }
+        });
+    }
+
+    /// Checks that each outcome belongs to a submission of its index, and what it says of it.
+    pub(super) fn check_outcomes(&mut self, size: u64) {
+        self.for_each(Family::Outcomes, |checker, key, value| {
+            checker.counts.outcomes += 1;
+            let place = || Family::Outcomes.at(key);
+            let Some(index) = read_number(key) else { return checker.add(place(), Problem::Key) };
+            let Ok(outcome) = checker.decode::<SubmissionOutcome>(place, value) else { return };
+            let digest = outcome.submission;
+            let Ok(stored) = checker.read(Family::Submissions, digest.as_ref()) else { return };
+            let Some(stored) = stored else {
+                return checker.add(place(), Problem::Rule("names no submission"));
+            };
+            // A malformed one was reported with the submissions.
+            let Ok(entry) = SubmissionEntry::from_bytes(&stored) else { return };
+            checker.require(entry.index == index, place, "names a submission that has another index");
+            if outcome.epoch.0 >= size {
+                return checker.add(place(), Problem::Rule("is published in an epoch beyond the head"));
+            }
+            let _ = checker.check_outcome(&place(), &entry, &outcome);
         });
     }
 
@@ -59,22 +86,27 @@ impl Checker<'_> {
         self.for_each(Family::Archives, |checker, key, value| {
             checker.counts.archives += 1;
             let place = || Family::Archives.at(key);
-            if read_digest(key).is_none() {
+            if read_number(key).is_none() {
                 return checker.add(place(), Problem::Key);
             }
             if let Err(damage) = check_archive(value) {
                 checker.add(place(), damage);
             }
-            match checker.store.has(Family::Submissions, key) {
-                Ok(known) => checker.require(known, place, "belongs to no submission"),
-                Err(error) => {
-                    checker.unreadable(Family::Submissions.at(key), error);
+            let mut known = false;
+            for family in [Family::Queue, Family::Outcomes] {
+                match checker.store.has(family, key) {
+                    Ok(there) => known |= there,
+                    Err(error) => {
+                        checker.unreadable(family.at(key), error);
+                        return;
+                    }
                 }
             }
+            checker.require(known, place, "belongs to no submission");
         });
     }
 
-    fn check_submission(&mut self, digest: &Digest, entry: &SubmissionEntry, size: u64) {
+    fn check_submission(&mut self, digest: &Digest, entry: &SubmissionEntry) {
         let place = || Family::Submissions.at(digest.as_ref());
         match cose::open_any_key::<Submission>(&entry.signed, SignedKind::Submission) {
             Err(error) => self.add(place(), error),
@@ -88,15 +120,13 @@ impl Checker<'_> {
                 self.check_receipt(digest, &submission, entry);
             }
         }
-        match &entry.published {
-            Some(published) if published.epoch.0 >= size => {
-                self.add(place(), Problem::Rule("is published in an epoch beyond the head"));
-            }
-            Some(published) => {
-                let _ = self.check_published(digest, entry, published);
-            }
-            None => {
+        match self.store.has(Family::Outcomes, &entry.index.to_be_bytes()) {
+            Ok(true) => {}
+            Ok(false) => {
                 let _ = self.check_undecided(digest, entry);
+            }
+            Err(error) => {
+                self.unreadable(Family::Outcomes.at(entry.index.to_be_bytes()), error);
             }
         }
     }
@@ -118,40 +148,44 @@ impl Checker<'_> {
     }
 
     /// Checks that the epoch which is to have published the decision did.
-    fn check_published(
+    fn check_outcome(
         &mut self,
-        digest: &Digest,
+        own: &Place,
         entry: &SubmissionEntry,
-        published: &Published,
+        outcome: &SubmissionOutcome,
     ) -> Result<(), Reported> {
-        let place = || Family::Submissions.at(digest.as_ref());
-        let own = place();
-        if let Some(cause) = &published.cause {
-            let cause: FailureCause = self.named_artefact(BlobKind::Cause, cause, &own)?;
-            self.require(cause.submission == *digest, place, "its cause is another submission's");
+        let place = || own.clone();
+        let digest = outcome.submission;
+        if let Some(cause) = &outcome.cause {
+            let cause: FailureCause = self.named_artefact(BlobKind::Cause, cause, own)?;
+            self.require(cause.submission == digest, place, "its cause is another submission's");
         }
         let Ok(signed) = CoseSign1::from_bytes(&entry.signed) else { return Err(Reported) };
         let Ok(submission) = Submission::from_bytes(&signed.payload) else { return Err(Reported) };
-        let record = self.record_at(published.epoch, &submission.name)?;
-        let now = self.decided_by(&record, &own)?;
+        let record = self.record_at(outcome.epoch, &submission.name)?;
+        let now = self.decided_by(&record, own)?;
         let before = match &record.previous {
             Some(previous) => {
-                let previous: NameRecord = self.named_artefact(BlobKind::NameRecord, previous, &own)?;
-                self.decided_by(&previous, &own)?
+                let previous: NameRecord = self.named_artefact(BlobKind::NameRecord, previous, own)?;
+                self.decided_by(&previous, own)?
             }
             None => [None; 2],
         };
         // Of two decisions about a name in one epoch, the record may have the later one alone. So another decision of that
         // epoch has to do, and a submission said to be decided beside it is believed.
         let of_this_epoch = |decided: &Digest| {
-            let of = self.store.submission(decided).ok().flatten().and_then(|entry| entry.published);
-            decided == digest || of.is_some_and(|of| of.epoch == published.epoch)
+            let entry = || self.store.submission(decided).ok().flatten();
+            let of = || self.store.outcome(entry()?.index).ok().flatten();
+            *decided == digest || of().is_some_and(|of| of.epoch == outcome.epoch)
         };
-        let found = record.changed == published.epoch
+        let found = record.changed == outcome.epoch
             && record.highest_release >= submission.release
             && now.iter().flatten().any(of_this_epoch)
-            && !before.contains(&Some(*digest));
+            && !before.contains(&Some(digest));
         self.require(found, place, "is not decided in the epoch it is said to be published in");
+        let [validated, failed] = now.map(|decided| decided == Some(digest));
+        let other = validated && outcome.cause.is_some() || failed && outcome.cause != record.cause;
+        self.require(!other, place, "ended otherwise than the name's record says");
         Ok(())
     }
 
@@ -183,14 +217,15 @@ impl Checker<'_> {
 
     fn check_undecided(&mut self, digest: &Digest, entry: &SubmissionEntry) -> Result<(), Reported> {
         let place = || Family::Submissions.at(digest.as_ref());
-        match self.store.has(Family::Archives, digest.as_ref()) {
+        let key = entry.index.to_be_bytes();
+        match self.store.has(Family::Archives, &key) {
             Ok(true) => {}
-            Ok(false) => self.add(Family::Archives.at(digest.as_ref()), Problem::Unresolved(place())),
+            Ok(false) => self.add(Family::Archives.at(key), Problem::Unresolved(place())),
             Err(error) => {
-                self.unreadable(Family::Archives.at(digest.as_ref()), error);
+                self.unreadable(Family::Archives.at(key), error);
             }
         }
-        let queued = self.read(Family::Queue, &entry.index.to_be_bytes())?;
+        let queued = self.read(Family::Queue, &key)?;
         let same = queued.is_some_and(|queued| queued == digest.as_ref());
         self.require(same, place, "is undecided and not in the queue");
         Ok(())

@@ -57,6 +57,8 @@ pub struct Counts {
     pub submissions: u64,
     /// Those of them that wait for a decision.
     pub queued: u64,
+    /// Those of them that are decided.
+    pub outcomes: u64,
     /// Archives.
     pub archives: u64,
     /// Findings reported.
@@ -96,8 +98,9 @@ pub fn check(
         checker.check_last_tree(head);
     }
     checker.check_blobs();
-    checker.check_submissions(size);
+    checker.check_submissions();
     checker.check_queue();
+    checker.check_outcomes(size);
     checker.check_archives();
     checker.counts
 }

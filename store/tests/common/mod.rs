@@ -16,7 +16,7 @@ use pds_core::name_record::{Decision, NameEvent, commitment_of, next_record};
 use pds_core::note::{KeyName, NoteSigner};
 use pds_core::prefix::{PageId, PrefixTree, key_of};
 use pds_schemas::cose::SignedKind;
-use pds_schemas::disk::{EpochRoot, Head, Published, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::prefix::Change;
 use pds_schemas::{
     Artefact, Binding, BuildEnvironment, ChangeSet, Digest, EpochNumber, FailureCause, NameRecord, ObjectMap,
@@ -159,7 +159,6 @@ impl Validator {
             signed: cose::sign(SignedKind::Submission, &submission, &self.developer).to_bytes(),
             receipt: cose::sign(SignedKind::Receipt, &receipt, &self.str).to_bytes(),
             index,
-            published: None,
         };
         Accepted {
             digest,
@@ -238,7 +237,7 @@ impl Validator {
         }
         let mut decided = Vec::new();
         for (digest, outcome) in decisions {
-            let mut entry = self.store.submission(digest).unwrap().unwrap();
+            let entry = self.store.submission(digest).unwrap().unwrap();
             let submission = submission_of(&entry);
             let (decision, cause) = match outcome {
                 Outcome::Validated => (Decision::Validated(bind(&submission, policy, &mut blobs)), None),
@@ -250,8 +249,8 @@ impl Validator {
             let owner = sha256(&submission.owner.to_bytes());
             let event = NameEvent::Decided { owner, release: submission.release, decision };
             events.entry(submission.name.clone()).or_default().push(event);
-            entry.published = Some(Published { epoch, cause });
-            decided.push(Decided { digest: *digest, entry });
+            let outcome = SubmissionOutcome { submission: *digest, epoch, cause };
+            decided.push(Decided { index: entry.index, outcome });
         }
         let mut records = self.records.clone();
         let mut changes = Vec::new();

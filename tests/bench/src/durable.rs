@@ -32,7 +32,7 @@ use crate::Scale;
 use crate::limit::{HashSpeed, hashes_on_paths};
 use crate::measure::{cpu, median, wall};
 use crate::names::{Names, changed};
-use crate::table::{Table, Unit};
+use crate::table::{Must, Table, Unit};
 use crate::validator::{ORIGIN, START, Steps, Validator};
 
 /// Names of one epoch while the tree is filled, below the most that an epoch may change.
@@ -168,7 +168,8 @@ fn epochs(
     let (file, small) = (median(file_times), median(small_times));
     let sign = signing_time();
     let durable = format!("epoch of {} on {} names, durable in RocksDB, p50", scale.changes, scale.names);
-    table.push("durable", Unit::WallNs, (durable, step(|s| s.wall)), (same_bytes.clone(), file));
+    let row = table.push("durable", Unit::WallNs, (durable, step(|s| s.wall)), (same_bytes.clone(), file));
+    row.must(Must::AtMost(25e6));
     let of_hashes = || (format!("the tree's {hashes} hashes"), hashes * speed.two_blocks);
     let plan = ("- (a) plan: records, tree, proof, STR; CPU", step(|s| s.plan_cpu));
     table.push("durable-plan", Unit::CpuNs, plan, of_hashes());
@@ -264,12 +265,13 @@ fn check_evidence(
     let mut sizes: Vec<_> = made.iter().map(|(_, bytes)| bytes.len()).collect();
     sizes.sort_unstable();
     let part = "name in the STR, its signature, it in the log".to_owned();
-    table.push(
+    let row = table.push(
         "evidence-part",
         Unit::CpuNs,
         (format!("verifying evidence under a known head: {part}"), median(part_times)),
         ("one strict Ed25519 verification", strict),
     );
+    row.must(Must::AboveReferenceAtMost(10e3));
     let size = sizes[sizes.len() / 2];
     table.push(
         "evidence-whole",
@@ -343,7 +345,9 @@ fn start(table: &mut Table, scale: &Scale, folder: &Path) -> anyhow::Result<()> 
     let workload =
         format!("start: open the database, compare it with the guard, load log and tree ({bytes:.0} MB)");
     let against = "reading every file of it once";
-    table.push("start", Unit::WallNs, (workload, median(start_times)), (against, median(read_times)));
+    let row =
+        table.push("start", Unit::WallNs, (workload, median(start_times)), (against, median(read_times)));
+    row.must(Must::AtMost(3e9));
     Ok(())
 }
 

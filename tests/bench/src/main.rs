@@ -3,9 +3,10 @@
 //! A limit is what nobody can do without: the hashes that the tree's formula calls for, counted by walking the tree's
 //! shape, times the nanoseconds of one such hash measured just before in this process; signatures; bytes to be synced. Rows
 //! are CPU time of the thread that does the work, except where the disk is waited for, and medians of several runs.
-//! Nothing here passes or fails: a benchmark is no test.
+//! Some rows have bounds to reach, and say whether they do; nothing fails for one that does not: a benchmark is no test.
 
 mod durable;
+mod growth;
 mod limit;
 mod log;
 mod measure;
@@ -25,13 +26,16 @@ use crate::table::Table;
 
 /// Measure trees, epochs, proofs and the log beside their limits, and print a table.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Example: pds-bench --names 1000000 --dir /var/tmp")]
+#[command(version, after_help = "Example: pds-bench --names 100000 --dir /var/tmp")]
 struct Options {
     /// Names in the tree that epochs and proofs are measured on, at least 1000.
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1000..=20_000_000))]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..=20_000_000))]
     names: u64,
+    /// Numbers of names between which growth is measured, in memory.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000,10000000")]
+    sizes: Vec<usize>,
     /// A few seconds instead of minutes: a small tree, few runs. The numbers mean little.
-    #[arg(long, conflicts_with = "names")]
+    #[arg(long, conflicts_with_all = ["names", "sizes"])]
     quick: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
@@ -42,12 +46,14 @@ struct Options {
 }
 
 /// How much to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Scale {
     /// Names in the tree.
     pub names: usize,
-    /// Names of the large tree that is built, and entries of the log.
-    pub million: usize,
+    /// Numbers of names between which growth is measured.
+    pub sizes: Vec<usize>,
+    /// Entries of the log.
+    pub entries: usize,
     /// Changes in an epoch.
     pub changes: usize,
     /// Runs that a median is taken of.
@@ -58,10 +64,13 @@ pub struct Scale {
 
 impl Scale {
     fn of(options: &Options) -> Self {
-        let names = options.names as usize;
+        let (names, sizes) = (options.names as usize, options.sizes.clone());
         match options.quick {
-            true => Self { names: 2000, million: 10_000, changes: 100, runs: 3, proofs: 300 },
-            false => Self { names, million: 1_000_000, changes: 1000, runs: 21, proofs: 10_000 },
+            true => {
+                let sizes = vec![1000, 10_000];
+                Self { names: 2000, sizes, entries: 10_000, changes: 100, runs: 3, proofs: 300 }
+            }
+            false => Self { names, sizes, entries: 1_000_000, changes: 1000, runs: 21, proofs: 10_000 },
         }
     }
 }
@@ -69,12 +78,13 @@ impl Scale {
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let scale = Scale::of(&options);
-    let names = Names::new(scale.names.max(scale.million))?;
+    let names = Names::new(scale.names)?;
     let mut table = Table::default();
     limit::measure(&mut table);
     tree::measure(&mut table, &names, &scale)?;
     proofs::measure(&mut table, &names, &scale)?;
     log::measure(&mut table, &scale)?;
+    growth::measure(&mut table, &scale).context("measure growth")?;
     durable::measure(&mut table, &names, &scale, &options.dir).context("measure durable epochs")?;
     if options.json { table.print_json() } else { table.print_markdown() }
 }

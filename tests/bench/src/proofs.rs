@@ -7,7 +7,7 @@ use crate::Scale;
 use crate::limit::HashSpeed;
 use crate::measure::{cpu, median};
 use crate::names::{Names, commitment};
-use crate::table::{Table, Unit};
+use crate::table::{Must, Table, Unit};
 use crate::tree;
 
 /// Measures all of it, over names spread evenly.
@@ -37,12 +37,13 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale) -> anyhow::Resul
     let hashes = per_proof(levels as f64);
     let of_hashes = format!("its {hashes:.1} hashes");
     let limit = hashes * speed.two_blocks;
-    table.push(
+    let row = table.push(
         "proof-make",
         Unit::CpuNs,
         (format!("proof for one of {held} names, made with warm pages"), per_proof(median(times))),
         (format!("computing {of_hashes} instead"), limit),
     );
+    row.must(Must::AtMost(3e3));
 
     let mut sizes: Vec<_> = proofs.iter().map(|proof| proof.to_bytes().len()).collect();
     sizes.sort_unstable();
@@ -56,7 +57,10 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale) -> anyhow::Resul
         ("proof-bytes-p99", "its encoding: 99th percentile", at(&sizes, 99), at(&contents, 99)),
         ("proof-bytes-largest", "its encoding: largest", at(&sizes, 100), at(&contents, 100)),
     ] {
-        table.push(id, Unit::Bytes, (workload, measured), ("the sibling hashes in it", content));
+        let row = table.push(id, Unit::Bytes, (workload, measured), ("the sibling hashes in it", content));
+        if id == "proof-bytes" {
+            row.must(Must::AtMost(720.0));
+        }
     }
 
     let mut times = Vec::new();
@@ -68,11 +72,12 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale) -> anyhow::Resul
         verified?;
         times.push(time);
     }
-    table.push(
+    let row = table.push(
         "proof-verify",
         Unit::CpuNs,
         ("verifying it, hashing only", per_proof(median(times))),
         (of_hashes, limit),
     );
+    row.must(Must::RatioAtMost(1.4));
     Ok(())
 }

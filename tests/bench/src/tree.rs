@@ -7,33 +7,25 @@ use crate::Scale;
 use crate::limit::{HashSpeed, hashes_on_paths};
 use crate::measure::{cpu, median};
 use crate::names::Names;
-use crate::table::{Table, Unit};
+use crate::table::{Must, Table, Unit};
 
 /// Measures all of it.
 ///
 /// # Errors
 /// None that a sound tree has.
 pub fn measure(table: &mut Table, names: &Names, scale: &Scale) -> anyhow::Result<()> {
-    build(table, "build", names, scale.names, scale.runs.min(9))?;
-    if scale.million > scale.names {
-        build(table, "build-million", names, scale.million, scale.runs.min(5))?;
-    }
+    build(table, names, scale)?;
     epoch(table, names, scale)
 }
 
-fn build(
-    table: &mut Table,
-    id: &'static str,
-    names: &Names,
-    count: usize,
-    runs: usize,
-) -> anyhow::Result<()> {
+fn build(table: &mut Table, names: &Names, scale: &Scale) -> anyhow::Result<()> {
+    let count = scale.names;
     let keys = names.sorted_keys(count);
     let hashes = hashes_on_paths(&keys, &keys) as f64;
     let updates = names.insertions(count);
     let speed = HashSpeed::now();
     let mut times = Vec::new();
-    for _ in 0..runs {
+    for _ in 0..scale.runs.min(5) {
         let mut updates = updates.clone();
         let (tree, time) = cpu(|| {
             sort_updates(&mut updates);
@@ -42,12 +34,13 @@ fn build(
         tree?;
         times.push(time);
     }
-    table.push(
-        id,
+    let row = table.push(
+        "build",
         Unit::CpuNs,
         (format!("prefix tree of {count} names, built in memory, sort included"), median(times)),
         (format!("its {hashes} hashes"), hashes * speed.two_blocks),
     );
+    row.must(Must::RatioAtMost(3.0));
     Ok(())
 }
 
@@ -93,20 +86,22 @@ fn epoch(table: &mut Table, names: &Names, scale: &Scale) -> anyhow::Result<()> 
     old_keys.clear();
     let mean = |sum: u64| (sum as f64 / scale.runs as f64).round();
     let (apply_hashes, verify_hashes) = (mean(apply_hashes), mean(verify_hashes));
-    table.push(
+    let row = table.push(
         "epoch",
         Unit::CpuNs,
         (format!("epoch of {count} changes on {held} names, in memory"), median(apply_times)),
         (format!("its {apply_hashes} hashes"), apply_hashes * speed.two_blocks),
     );
-    table.push(
+    row.must(Must::RatioAtMost(4.0));
+    let row = table.push(
         "transition-bytes",
         Unit::Bytes,
         (format!("change set of {count} on {held} names with its proof"), mean(bytes as u64)),
         ("the hashes and names in it", mean(content as u64)),
     );
+    row.must(Must::AtMost(420e3));
     let keys = count as f64 * speed.one_block;
-    table.push(
+    let row = table.push(
         "transition-verify",
         Unit::CpuNs,
         ("verifying it", median(verify_times)),
@@ -115,5 +110,6 @@ fn epoch(table: &mut Table, names: &Names, scale: &Scale) -> anyhow::Result<()> 
             verify_hashes * speed.two_blocks + keys,
         ),
     );
+    row.must(Must::AtMost(5e6));
     Ok(())
 }

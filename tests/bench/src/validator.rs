@@ -10,7 +10,7 @@ use pds_core::hash::sha256;
 use pds_core::log::Frontier;
 use pds_core::note::{KeyName, NoteSigner};
 use pds_core::prefix::PrefixTree;
-use pds_schemas::disk::{EpochRoot, Head, Published, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::{Artefact, Digest, EpochNumber, PosixTime, PublicKey};
 use pds_service::guard::Guard;
 use pds_store::{Accepted, Blob, BlobKind, Decided, EpochCommit, EpochData, MemoryBudget, Store};
@@ -101,21 +101,14 @@ impl Validator {
         let epoch = self.next_epoch();
         let accept = |i: u64| {
             let signed = [&[0x5a; 400][..], &i.to_be_bytes()].concat();
-            let entry = SubmissionEntry {
-                signed: signed.clone(),
-                receipt: vec![0xa5; 200],
-                index: i,
-                published: None,
-            };
+            let entry = SubmissionEntry { signed: signed.clone(), receipt: vec![0xa5; 200], index: i };
             Accepted { digest: sha256(&signed), entry, archive: vec![0; 64], owner: vec![0; 64] }
         };
         let accepted: Vec<_> = (self.next_index..).take(count).map(accept).collect();
         self.store.accept(&accepted)?;
         self.next_index += count as u64;
-        let published = Some(Published { epoch, cause: None });
-        let decide =
-            |a: Accepted| Decided { digest: a.digest, entry: SubmissionEntry { published, ..a.entry } };
-        Ok(accepted.into_iter().map(decide).collect())
+        let outcome = |a: &Accepted| SubmissionOutcome { submission: a.digest, epoch, cause: None };
+        Ok(accepted.iter().map(|a| Decided { index: a.entry.index, outcome: outcome(a) }).collect())
     }
 
     /// Closes the next epoch.
@@ -198,7 +191,7 @@ impl Validator {
 fn bytes_written(plan: &EpochPlan, blobs: &[Blob], sealed: &SealedEpoch, decided: &[Decided]) -> usize {
     let pages: usize = plan.pages.iter().map(|(id, page)| id.to_key().len() + page.len()).sum();
     let blobs: usize = blobs.iter().map(|blob| 33 + blob.bytes().len()).sum();
-    let decided: usize = decided.iter().map(|d| 32 + d.entry.to_bytes().len() + 8).sum();
+    let decided: usize = decided.iter().map(|d| 8 + d.outcome.to_bytes().len() + 8).sum();
     let log = 8 + sealed.entry.len() + sealed.nodes.len() * 41 + sealed.head.to_bytes().len();
     pages + blobs + decided + log + 8 + plan.transition.to_bytes().len()
 }

@@ -4,10 +4,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROWS: [&str; 22] = [
+const ROWS: [&str; 25] = [
     "hash",
     "build",
-    "build-million",
     "epoch",
     "transition-bytes",
     "transition-verify",
@@ -17,6 +16,10 @@ const ROWS: [&str; 22] = [
     "proof-bytes-largest",
     "proof-verify",
     "log-append",
+    "log-inclusion",
+    "log-consistency",
+    "growth-epoch-10000",
+    "growth-proof-10000",
     "durable",
     "durable-plan",
     "durable-write",
@@ -47,6 +50,7 @@ fn quick_run_prints_every_row_with_its_ratio() {
             ["measured", "reference", "ratio"].map(|key| row[key].as_f64().unwrap());
         assert!(measured > 0.0 && reference > 0.0, "{row}");
         assert!((ratio - measured / reference).abs() < 1e-9, "{row}");
+        assert_eq!(row["must"].as_array().unwrap().is_empty(), row["met"].is_null(), "{row}");
         // Nothing is encoded in fewer bytes than it says.
         assert!(row["unit"] != "bytes" || ratio > 1.0, "{row}");
     }

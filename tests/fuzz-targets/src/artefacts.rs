@@ -7,7 +7,7 @@ use pds_core::log::tile::{decode_entries, decode_tile, encode_entries, encode_ti
 use pds_core::prefix::{MemoryPages, PageId, PrefixTree, page_links, recompute_root, verify_inclusion};
 use pds_schemas::cbor::{Decoder, Encoder};
 use pds_schemas::cose::CoseSign1;
-use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry};
+use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::prefix::PrefixProof;
 use pds_schemas::{
     Artefact, Binding, BuildEnvironment, ChangeSet, DecodeError, Digest, EpochNumber, Evidence,
@@ -23,7 +23,7 @@ use crate::naive::sha;
 type Kind = (&'static str, fn(&[u8]));
 
 /// Every artefact; an input of [`artefact`] begins with a place in this list.
-pub const KINDS: [Kind; 22] = [
+pub const KINDS: [Kind; 23] = [
     (Binding::NAME, check::<Binding>),
     (BuildEnvironment::NAME, check::<BuildEnvironment>),
     (ChangeSet::NAME, check::<ChangeSet>),
@@ -43,6 +43,7 @@ pub const KINDS: [Kind; 22] = [
     (SignedTreeRoot::NAME, check::<SignedTreeRoot>),
     (Submission::NAME, check::<Submission>),
     (SubmissionEntry::NAME, check::<SubmissionEntry>),
+    (SubmissionOutcome::NAME, check::<SubmissionOutcome>),
     (Transition::NAME, check::<Transition>),
     (Upload::NAME, check::<Upload>),
     (Verdict::NAME, check::<Verdict>),

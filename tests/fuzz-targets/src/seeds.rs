@@ -57,7 +57,7 @@ fn of_artefacts(folder: &Path) -> Vec<Seed> {
             "cose-sign1" => Some("cose_bytes"),
             _ => None,
         };
-        let kind = u8::try_from(i).expect("22 kinds");
+        let kind = u8::try_from(i).expect("23 kinds");
         let ends = [vectors.first(), vectors.last().filter(|_| vectors.len() > 1)];
         for (which, vector) in
             ["smallest", "largest"].into_iter().zip(ends).filter_map(|(w, v)| Some((w, v?)))
