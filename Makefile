@@ -63,9 +63,10 @@ fuzz: deps ## Fuzz each target for FUZZ_SECONDS=60 with the address sanitizer; F
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 	@CARGO="$(CARGO)" SECONDS_EACH=$(FUZZ_SECONDS) MALLOC_MB=$(FUZZ_MALLOC_MB) RSS_MB=$(FUZZ_RSS_MB) tests/fuzz/run $(FUZZ_TARGETS)
 
-faults: deps ## Inject every fault into file operations, and FAULT_PAIRS=300 pairs of them; FAULT_SEED=1, FAULT_JOBS=2
+faults: deps ## Inject every fault into file operations, FAULT_PAIRS=300 pairs of them, and flip bits; FAULT_SEED=1, FAULT_JOBS=2
 	$(CARGO) build --locked --bin pds-faults
 	$(CARGO) run --locked --quiet --bin pds-faults -- matrix --pairs $(FAULT_PAIRS) --seed $(FAULT_SEED) --jobs $(FAULT_JOBS)
+	$(CARGO) run --locked --quiet --bin pds-faults -- flips --seed $(FAULT_SEED)
 
 torture: deps ## As faults, with every pair: hours
 	$(CARGO) build --locked --bin pds-faults

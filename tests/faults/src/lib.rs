@@ -8,10 +8,12 @@
 //! Not here: HTTP, the builder, and bits that flip in stored files; those tests are in `tests/tests`.
 
 pub mod case;
+pub mod flips;
 pub mod journal;
 pub mod judge;
 pub mod matrix;
 pub mod plan;
+pub mod regions;
 pub mod scenario;
 pub mod shim;
 pub mod table;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use pds_faults::case::{Injector, judge_folder};
 use pds_faults::matrix::{self, Extent};
-use pds_faults::scenario;
+use pds_faults::{flips, scenario};
 use pds_faults::template::Template;
 
 /// Injects faults into every file operation of a validator's start, submissions and epochs; exit code 1 if anything breaks.
@@ -33,6 +33,18 @@ enum Command {
         #[arg(long, default_value_t = 2)]
         jobs: usize,
     },
+    /// Flips bits in every kind of stored bytes.
+    Flips {
+        /// Bits for each kind.
+        #[arg(long, default_value_t = 24)]
+        each: usize,
+        /// Chooses them.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// As `pds-log-server fsck`.
+    #[command(hide = true)]
+    Fsck { data_dir: PathBuf },
     /// One run, as `matrix` starts it with faults.
     #[command(hide = true)]
     Scenario {
@@ -52,6 +64,13 @@ fn main() -> anyhow::Result<ExitCode> {
             scenario::run(&scenario::Run { config, journal, trace: Some(trace), number })?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Fsck { data_dir } => {
+            Ok(if pds_log_server::fsck::run(&data_dir, false)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Flips { each, seed } => {
+            let report = flips::run(&injector()?, each, seed)?;
+            Ok(end(&report.violations, &format!("seed {seed}\n{report}")))
+        }
         Command::Judge { folder } => {
             if let Err(error) = judge_folder(&folder) {
                 eprintln!("{error:#}");
@@ -60,14 +79,20 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Matrix { pairs, singles, seed, jobs } => {
-            let program = std::env::current_exe()?;
-            let injector = Injector { program, template: Template::make()?, lying: None };
-            let table = matrix::run(&injector, Extent { singles, pairs, seed, jobs: jobs.max(1) })?;
-            for violation in table.violations() {
-                println!("VIOLATION {violation}");
-            }
-            println!("seed {seed}\n{table}");
-            Ok(if table.violations().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            let table = matrix::run(&injector()?, Extent { singles, pairs, seed, jobs: jobs.max(1) })?;
+            Ok(end(table.violations(), &format!("seed {seed}\n{table}")))
         }
     }
+}
+
+fn injector() -> anyhow::Result<Injector> {
+    Ok(Injector { program: std::env::current_exe()?, template: Template::make()?, lying: None })
+}
+
+fn end(violations: &[String], report: &str) -> ExitCode {
+    for violation in violations {
+        println!("VIOLATION {violation}");
+    }
+    println!("{report}");
+    if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
