@@ -128,10 +128,10 @@ enum effect plan_arrive(const char *path, const char *operation) {
         if (faults[j].ordinal == ordinal && strcmp(faults[j].class, class) == 0 &&
             strcmp(faults[j].operation, operation) == 0)
             effect = faults[j].effect;
+    something_lost |= effect == EIO_LOST || effect == ENOSPC_LOST;
     int takes_room = !strcmp(operation, "write") || !strcmp(operation, "create") || !strcmp(operation, "allocate");
     if (effect == NOTHING && takes_room && plan_disk_is_full())
-        return ENOSPC_LOST;
-    something_lost |= effect == EIO_LOST || effect == ENOSPC_LOST;
+        effect = ENOSPC_LOST;
     if (trace >= 0) {
         char line[PATH_BYTES];
         int length = snprintf(line, sizeof line, "point %s %s %u %s %s\n", class, operation, ordinal, EFFECTS[effect],

@@ -7,13 +7,11 @@ use anyhow::{Context, ensure};
 use pds_core::checkpoint::SignedCheckpoint;
 use pds_core::cose;
 use pds_core::log;
-use pds_core::prefix::PrefixTree;
 use pds_log_server::config::Config;
 use pds_log_server::identity::PublicIdentity;
-use pds_log_server::queue::current_record;
-use pds_schemas::cose::{CoseSign1, SignedKind};
+use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::Head;
-use pds_schemas::{Artefact, Digest, EpochNumber, Receipt, SignedTreeRoot, Submission, TreeSize};
+use pds_schemas::{Artefact, Digest, EpochNumber, Receipt, SignedTreeRoot, TreeSize};
 use pds_store::{Store, fsck};
 
 use crate::journal::Line;
@@ -32,7 +30,7 @@ pub fn check(config: &Path, journal: &[Line]) -> anyhow::Result<()> {
     let guard = std::fs::read(config.guard_file()).context("read the guard")?;
     ensure!(guard == head.to_bytes(), "the guard is not at the head");
     check_heads(&store, &identity, &head, journal)?;
-    check_acknowledged(&store, &identity, &head, journal)?;
+    check_acknowledged(&store, &identity, journal)?;
     for line in journal {
         if let Line::Broken(what) = line {
             anyhow::bail!("{what}");
@@ -78,16 +76,7 @@ fn check_heads(store: &Store, identity: &PublicIdentity, head: &Head, journal: &
 }
 
 /// What was acknowledged is there, in the place it was given, and waits or is decided.
-fn check_acknowledged(
-    store: &Store,
-    identity: &PublicIdentity,
-    head: &Head,
-    journal: &[Line],
-) -> anyhow::Result<()> {
-    let tree = match head.prefix {
-        Some((root, page)) => PrefixTree::open(root, Some(page))?,
-        None => PrefixTree::empty(),
-    };
+fn check_acknowledged(store: &Store, identity: &PublicIdentity, journal: &[Line]) -> anyhow::Result<()> {
     let queue: BTreeMap<u64, Digest> = store.queue(0, usize::MAX)?.into_iter().collect();
     let mut places = BTreeMap::new();
     for line in journal {
@@ -96,16 +85,13 @@ fn check_acknowledged(
         let entry = store.submission(digest)?;
         let entry = entry.with_context(|| format!("acknowledged submission {digest} is gone"))?;
         ensure!(entry.index == *index && entry.receipt == *receipt, "submission {digest} has another receipt");
-        ensure!(store.archive(digest)?.is_some(), "the archive of acknowledged submission {digest} is gone");
+        ensure!(store.archive(*index)?.is_some(), "the archive of acknowledged submission {digest} is gone");
         let receipt: Receipt = cose::open(receipt, SignedKind::Receipt, &identity.str.public_key())?;
         ensure!(receipt.submission == *digest && receipt.index == *index, "a receipt is of another submission");
         if queue.get(index) == Some(digest) {
             continue;
         }
-        let submission = Submission::from_bytes(&CoseSign1::from_bytes(&entry.signed)?.payload)?;
-        let record = current_record(store, &tree, &submission.name)?;
-        let seen = record.is_some_and(|record| record.highest_release >= submission.release);
-        ensure!(seen, "acknowledged submission {digest} neither waits nor is decided");
+        ensure!(store.outcome(*index)?.is_some(), "acknowledged submission {digest} neither waits nor is decided");
     }
     Ok(())
 }
