@@ -197,9 +197,12 @@ impl Config {
     }
 }
 
+/// Name of the database's folder in a data folder.
+pub const STORE_FOLDER: &str = "store";
+
 /// The database in a data folder.
 pub fn store_dir(data_dir: &Path) -> PathBuf {
-    data_dir.join("store")
+    data_dir.join(STORE_FOLDER)
 }
 
 fn default_decide_within_s() -> u64 {

@@ -4,7 +4,10 @@
 //! writer must be dropped: what is on disk is known again only after a restart, which runs [`crate::recovery`].
 
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
+use std::time::Instant;
 
+use metrics::histogram;
 use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, PlanError, ReadBackError, SealError, plan};
 use pds_core::log::Frontier;
 use pds_core::prefix::PrefixTree;
@@ -93,7 +96,9 @@ impl EpochWriter {
             now,
             names: &content.names,
         };
+        let mut clock = StepClock(Instant::now());
         let plan = plan(input, &*store).map_err(Box::new)?;
+        clock.step("plan");
         let records = plan.records.iter().map(|(_, bytes)| Blob::new(BlobKind::NameRecord, bytes.clone()));
         let mut blobs: Vec<Blob> = records.collect();
         if store.blob(BlobKind::Policy, self.policy.digest()).map_err(store_error("read policy"))?.is_none() {
@@ -107,11 +112,23 @@ impl EpochWriter {
             transition: &plan.transition,
         };
         store.write_epoch_data(&data).map_err(store_error("write epoch data"))?;
-        // (c) What is about to be signed is what the disk holds.
+        clock.step("write");
+        // (c) What is about to be signed is what the disk holds. It is synced meanwhile, so that (e) has less to wait for.
         let policy = (BlobKind::Policy, *self.policy.digest());
-        check_read_back(&store, &plan, content.named.iter().copied().chain([policy]))?;
+        let named = content.named.iter().copied().chain([policy]);
+        std::thread::scope(|scope| {
+            let syncing = std::thread::Builder::new().spawn_scoped(scope, || store.sync_log());
+            let checked = check_read_back(&store, &plan, named);
+            // Where there is no thread to be had, (e) syncs all of it.
+            if let Ok(Ok(synced)) = syncing.map(ScopedJoinHandle::join) {
+                synced.map_err(store_error("sync epoch data"))?;
+            }
+            checked
+        })?;
+        clock.step("check");
         // (d) Signatures, in memory only.
         let sealed = plan.seal(self.frontier.clone(), &self.identity.log, &self.identity.str)?;
+        clock.step("sign");
         // (e) Batch B, synced: the commit point.
         let commit = EpochCommit {
             head: &sealed.head,
@@ -121,12 +138,24 @@ impl EpochWriter {
             decided: &content.decided,
         };
         store.commit_epoch(&commit).map_err(store_error("commit the epoch"))?;
+        clock.step("commit");
         // (f) The guard, before anybody sees the head.
         self.guard.swap(&sealed.head.to_bytes())?;
+        clock.step("guard");
         self.head = Some(sealed.head.clone());
         self.frontier = sealed.frontier;
         self.tree = plan.tree.clone();
         Ok(Published { head: sealed.head, str: plan.str, entry: sealed.entry, tree: plan.tree })
+    }
+}
+
+/// Says of each step of an epoch how long it took.
+struct StepClock(Instant);
+
+impl StepClock {
+    fn step(&mut self, step: &'static str) {
+        let before = std::mem::replace(&mut self.0, Instant::now());
+        histogram!("pds_epoch_step_seconds", "step" => step).record((self.0 - before).as_secs_f64());
     }
 }
 
@@ -137,20 +166,8 @@ fn check_read_back(
 ) -> Result<(), CloseError> {
     let store_error = |source| CloseError::Store { doing: "read the epoch back", source };
     let epoch = plan.str.epoch;
-    // Name records are read, and compared with their hash, when the plan asks for them.
-    let read = store.read_back(epoch, named).map_err(store_error)?;
-    let transition = read.transition.to_bytes();
-    let mut failed = None;
-    let record = |digest: &Digest| match store.blob(BlobKind::NameRecord, digest) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            failed = Some(error);
-            None
-        }
-    };
-    let checked = plan.check_read_back(read.pages, &transition, record);
-    match failed {
-        Some(error) => Err(store_error(error)),
-        None => Ok(checked?),
-    }
+    let records = plan.records.iter().map(|(digest, _)| *digest);
+    let mut read = store.read_back(epoch, records, named).map_err(store_error)?;
+    // The plan asks for the record of every change, and hashes it.
+    Ok(plan.check_read_back(read.pages, &read.transition, |digest| read.records.remove(digest))?)
 }

@@ -19,11 +19,7 @@ pub fn run(data_dir: &Path, json: bool) -> anyhow::Result<bool> {
     let identity = PublicIdentity::load(data_dir)?;
     let store = Store::open_read_only(store_dir(data_dir), &MemoryBudget::default())
         .with_context(|| format!("open the database in {}", data_dir.display()))?;
-    let keys = fsck::Keys {
-        origin: identity.log.origin().to_owned(),
-        log: identity.log,
-        str: identity.str.public_key(),
-    };
+    let keys = keys_of(&identity);
     let mut findings = Vec::new();
     let mut report = |finding: fsck::Finding| {
         if !json {
@@ -51,4 +47,13 @@ pub fn run(data_dir: &Path, json: bool) -> anyhow::Result<bool> {
         println!("{}: checked {}; {} findings", keys.origin, counted.join(", "), findings.len());
     }
     Ok(findings.is_empty())
+}
+
+/// What fsck holds signatures against.
+pub fn keys_of(identity: &PublicIdentity) -> fsck::Keys {
+    fsck::Keys {
+        origin: identity.log.origin().to_owned(),
+        log: identity.log.clone(),
+        str: identity.str.public_key(),
+    }
 }

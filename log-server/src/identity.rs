@@ -11,8 +11,10 @@ use pds_store::Store;
 
 use crate::config::Config;
 
-const LOG_VKEY_FILE: &str = "log.vkey";
-const STR_VKEY_FILE: &str = "str.vkey";
+/// File of the log's public key in the data folder.
+pub const LOG_VKEY_FILE: &str = "log.vkey";
+/// File of the STRs' public key in the data folder.
+pub const STR_VKEY_FILE: &str = "str.vkey";
 
 /// The validator's secret keys.
 pub struct Identity {

@@ -2,8 +2,10 @@
 //!
 //! A library so that tests, benchmarks and fuzz targets can reach its parts. No other daemon may use it.
 
+pub mod backup;
 pub mod builder;
 pub mod config;
+pub mod control;
 pub mod decide;
 pub mod epoch_writer;
 pub mod fsck;
@@ -12,6 +14,8 @@ pub mod identity;
 pub mod intake;
 pub mod queue;
 pub mod recovery;
+pub mod restore;
 pub mod run;
 pub mod sequencer;
 pub mod shared;
+pub mod staging;

@@ -1,11 +1,13 @@
 //! `pds-log-server`: the command line of a plugin validator.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use pds_log_server::backup::manifest::Manifest;
 use pds_log_server::config::Config;
-use pds_log_server::{fsck, identity, run};
+use pds_log_server::{backup, fsck, identity, restore, run};
+use pds_schemas::TreeSize;
 
 /// A plugin validator: rebuilds and verifies submitted plugins, and signs one tree of what it validated every epoch.
 #[derive(Parser)]
@@ -23,6 +25,10 @@ Examples:
   pds-log-server --config log-server.toml          run it; SIGTERM ends it in order
   pds-log-server --config log-server.toml --check-config
   pds-log-server fsck data                         reread and rehash all that a stopped one stores
+  pds-log-server backup --config log-server.toml /backups/2026-11-25
+                                                   copy it as it is now, running or not
+  pds-log-server restore --config log-server.toml /backups/2026-11-25
+                                                   check a backup wholly, and make the data folder from it
 
 Exit codes:
   0  done
@@ -51,6 +57,32 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Copy the validator as it is at one moment, running or not, into a new folder: database and public keys.
+    ///
+    /// Secret keys and the guard are not in it. The folder is complete or not there.
+    Backup {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The folder to make.
+        #[arg(value_name = "DIR")]
+        target: PathBuf,
+        /// Print the backup's manifest as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the data folder from a backup, all of which is reread and rehashed first.
+    ///
+    /// Touches neither keys nor guard. If the guard says that more was signed than the backup holds, the server refuses to
+    /// sign.
+    Restore {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The backup.
+        #[arg(value_name = "DIR")]
+        backup: PathBuf,
+    },
     /// Reread and rehash everything that a stopped validator stores, and name every bad place.
     Fsck {
         /// Its data folder.
@@ -75,6 +107,8 @@ fn main() -> ExitCode {
             };
         }
         (Some(Command::Init { config, json }), _) => init(&config, json),
+        (Some(Command::Backup { config, target, json }), _) => make_backup(&config, &target, json),
+        (Some(Command::Restore { config, backup }), _) => restore_backup(&config, &backup),
         (None, Run { config: Some(file), check_config }) => Config::load(&file).and_then(|config| {
             if check_config {
                 println!("{} is fine", file.display());
@@ -98,7 +132,33 @@ fn main() -> ExitCode {
     }
 }
 
-fn init(file: &std::path::Path, json: bool) -> anyhow::Result<()> {
+fn make_backup(file: &Path, target: &Path, json: bool) -> anyhow::Result<()> {
+    let manifest = backup::run(&Config::load(file)?, target)?;
+    if json {
+        println!("{}", serde_json::to_string(&manifest)?);
+        return Ok(());
+    }
+    let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+    let epochs = manifest.head.as_ref().map_or(TreeSize(0), |head| head.size);
+    let Manifest { origin, submissions, files, .. } = &manifest;
+    println!("{origin}: {epochs} epochs and {submissions} submissions in {}", target.display());
+    println!("{} files, {bytes} bytes; without secret keys and guard", files.len());
+    Ok(())
+}
+
+fn restore_backup(file: &Path, backup: &Path) -> anyhow::Result<()> {
+    let config = Config::load(file)?;
+    let restored = restore::run(&config, backup)?;
+    let epochs = restored.head.as_ref().map_or(TreeSize(0), |head| head.size);
+    println!("{}: restored {epochs} epochs into {}, all checked", config.origin, config.data_dir.display());
+    match restored.standing {
+        Ok(_) => println!("the guard agrees: it may sign"),
+        Err(reason) => println!("it may not sign yet: {:#}", anyhow::Error::from(reason)),
+    }
+    Ok(())
+}
+
+fn init(file: &Path, json: bool) -> anyhow::Result<()> {
     let public = identity::init(&Config::load(file)?)?;
     if json {
         println!("{}", serde_json::json!({ "log": public.log.to_string(), "str": public.str.to_string() }));

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::builder::Builder;
 use crate::config::Config;
+use crate::control::{self, Control};
 use crate::epoch_writer::EpochContent;
 use crate::http::{Api, router};
 use crate::identity::PublicIdentity;
@@ -48,6 +49,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Before the threads begin, so that nothing that fails from here on leaves them behind.
     let (listener, termination) = runtime.block_on(listen(config))?;
+    let control = Control::new(&config.data_dir, store);
+    let control_socket = runtime.block_on(async { control.listen() })?;
 
     let (commands, inbox) = mpsc::channel();
     let (places, places_inbox) = mpsc::channel();
@@ -65,11 +68,13 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let builder = thread("builder").spawn(move || builder.run(&places_inbox, &decisions))?;
     let sequencer = thread("sequencer").spawn(move || sequencer.run(&inbox))?;
 
+    runtime.spawn(control.serve(control_socket));
     let api = Api::new(shared, identity, commands.clone(), metrics);
     let served = runtime.block_on(serve(config, listener, termination, api, &commands, sequencer));
     stop.store(true, Ordering::Relaxed);
     // The submission that the builder is at stays in the queue.
     let built = builder.join();
+    control::remove_socket(&config.data_dir).context("remove the control socket")?;
     served?;
     ensure!(built.is_ok(), "the builder ended in panic; see above");
     info!("ended");

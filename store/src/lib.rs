@@ -7,9 +7,10 @@
 //! **Invariant**: an answer is never made from bytes that are known not to be those that were stored. RocksDB checks the
 //! checksum of each block it reads, and what is named by its hash is hashed again here. [`fsck`] finds the rest.
 //!
-//! Out of scope: backup, the guard outside the database, the free-space reserve.
+//! Out of scope: where copies go and what makes them backups, the guard outside the database, the free-space reserve.
 
 mod blob;
+mod checkpoint;
 mod error;
 mod family;
 pub mod fsck;
@@ -21,6 +22,7 @@ mod statistics;
 mod write;
 
 pub use blob::{Blob, BlobKind};
+pub use checkpoint::Copied;
 pub use error::{Damage, DatabaseError, StoreError};
 pub use family::{Family, Place};
 pub use open::Store;

@@ -17,7 +17,7 @@ use crate::{Damage, Family, MemoryBudget, StoreError};
 /// What the format's entry says.
 const FORMAT: &str = "pds-store/2";
 /// Locked as long as a store is open. RocksDB has a lock of its own, but takes none when it opens for reading.
-const LOCK_FILE: &str = "pds-store.lock";
+pub(crate) const LOCK_FILE: &str = "pds-store.lock";
 /// RocksDB's pointer to its manifest; every database has one.
 const CURRENT_FILE: &str = "CURRENT";
 

@@ -2,15 +2,16 @@
 //!
 //! What is named by its hash is hashed before it is returned; of all else RocksDB checks the checksum of the block.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use pds_core::hash::sha256;
 use pds_core::log::NodeReader;
 use pds_core::prefix::{PageId, PageSource};
 use pds_schemas::disk::{EpochRoot, SubmissionEntry, SubmissionOutcome};
-use pds_schemas::{Artefact, Digest, EpochNumber, Transition};
+use pds_schemas::{Artefact, Digest, EpochNumber};
 
-use crate::family::{blob_key, node_key, read_digest, read_number};
+use crate::family::{blob_key, node_key, read_blob_key, read_digest, read_number};
 use crate::{BlobKind, Damage, Family, Store, StoreError};
 
 /// What one epoch wrote before its commit, read from the database again.
@@ -18,9 +19,15 @@ use crate::{BlobKind, Damage, Family, Store, StoreError};
 pub struct ReadBack {
     /// In the order of their keys, as [`pds_core::prefix::recompute_root`] takes them; not yet compared with any root.
     pub pages: Vec<(PageId, Vec<u8>)>,
-    /// Not yet compared with any digest.
-    pub transition: Transition,
+    /// The encoded [`pds_schemas::Transition`]; not yet compared with any digest.
+    pub transition: Vec<u8>,
+    /// Name records under the digests they were asked for by; not yet hashed. One that is not there is missing.
+    pub records: HashMap<Digest, Vec<u8>>,
 }
+
+/// Keys that are looked up together: a look-up that waits for memory or the disk does not keep the next one from starting,
+/// and what they give takes little room.
+const TOGETHER: usize = 256;
 
 impl Store {
     /// The log's entry of `epoch`: the COSE_Sign1 of its STR.
@@ -142,23 +149,56 @@ impl Store {
         })
     }
 
-    /// What [`Store::write_epoch_data`] wrote for `epoch`, as the database gives it out now. Each of `blobs` is there and has
-    /// its hash. Shortly after it was written it comes from RocksDB's memory: this is about what the database understood.
+    /// What [`Store::write_epoch_data`] wrote for `epoch`, as the database gives it out now: its pages and transition, and
+    /// those name records whose digests are `records`. Each of `blobs` is there and has its hash. Shortly after it was
+    /// written it comes from RocksDB's memory: this is about what the database understood.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`], [`StoreError::Database`].
+    /// [`StoreError::Corrupt`] when one of `blobs` or the transition is not there or not what it should be.
+    /// [`StoreError::Database`].
     pub fn read_back(
         &self,
         epoch: EpochNumber,
+        records: impl IntoIterator<Item = Digest>,
         blobs: impl IntoIterator<Item = (BlobKind, Digest)>,
     ) -> Result<ReadBack, StoreError> {
-        for (kind, digest) in blobs {
-            self.blob(kind, &digest)?.ok_or_else(|| missing(Family::Blobs, &blob_key(kind, &digest)))?;
-        }
         let key = epoch.0.to_be_bytes();
-        let transition = self.get_artefact(Family::Transitions, &key)?;
+        let transition = self.get(Family::Transitions, &key)?;
         let transition = transition.ok_or_else(|| missing(Family::Transitions, &key))?;
-        Ok(ReadBack { pages: self.pages(epoch).collect::<Result<_, _>>()?, transition })
+        let keys = blobs.into_iter().map(|(kind, digest)| blob_key(kind, &digest)).collect();
+        self.for_each_blob(keys, |key, bytes| {
+            let bytes = bytes.ok_or_else(|| missing(Family::Blobs, key))?;
+            match sha256(bytes) {
+                computed if key.ends_with(computed.as_ref()) => Ok(()),
+                computed => Err(corrupt(Family::Blobs, key, Damage::Digest(computed))),
+            }
+        })?;
+        let keys = records.into_iter().map(|digest| blob_key(BlobKind::NameRecord, &digest)).collect();
+        let mut records = HashMap::new();
+        self.for_each_blob(keys, |key, bytes| {
+            records.extend(read_blob_key(key).map(|(_, digest)| digest).zip(bytes.map(<[u8]>::to_vec)));
+            Ok(())
+        })?;
+        Ok(ReadBack { pages: self.pages(epoch).collect::<Result<_, _>>()?, transition, records })
+    }
+
+    /// Gives `each` of `keys` once, in order, with the bytes stored under it.
+    fn for_each_blob(
+        &self,
+        mut keys: Vec<[u8; 33]>,
+        mut each: impl FnMut(&[u8; 33], Option<&[u8]>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        keys.sort_unstable();
+        keys.dedup();
+        let blobs = self.family(Family::Blobs);
+        for keys in keys.chunks(TOGETHER) {
+            let values = self.db.batched_multi_get_cf(blobs, keys, true);
+            for (key, value) in keys.iter().zip(values) {
+                let value = value.map_err(StoreError::database("read blobs"))?;
+                each(key, value.as_deref())?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

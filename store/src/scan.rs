@@ -37,6 +37,11 @@ impl Scan<'_> {
         }
     }
 
+    /// Whether the cursor stands on this key.
+    pub fn is_at(&self, key: &[u8]) -> bool {
+        self.cursor.key() == Some(key)
+    }
+
     pub fn advance(&mut self) {
         if self.cursor.valid() {
             self.cursor.next();

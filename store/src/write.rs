@@ -151,11 +151,25 @@ impl Store {
             batch.put_cf(self.family(Family::Pages), id.to_key(), page);
             batch = self.write_when_large(batch)?;
         }
-        for blob in data.blobs {
+        let mut blobs: Vec<&Blob> = data.blobs.iter().collect();
+        // In the order of their keys RocksDB looks for the place of each from that of the one before.
+        blobs.sort_unstable_by_key(|blob| (blob.kind(), blob.digest()));
+        for blob in blobs {
             self.put_blob(&mut batch, blob.kind(), blob.digest(), blob.bytes());
             batch = self.write_when_large(batch)?;
         }
         self.write(batch, false, "write epoch data")
+    }
+
+    /// Syncs what was written so far. A commit does that itself; for one that follows later there is less left to wait for.
+    ///
+    /// May be called beside reads, not beside a write: the caller is the one that writes.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Database`].
+    pub fn sync_log(&self) -> Result<(), StoreError> {
+        let _turn = self.turn()?;
+        self.db.flush_wal(true).map_err(|error| self.failed("sync the log", error))
     }
 
     /// Stores what a coming epoch will name, not synced: durable by the next [`Store::commit_epoch`] or [`Store::accept`].
@@ -252,10 +266,20 @@ impl Store {
             || Family::Nodes.at(node_key(0, epoch.0)),
             "the first node is the entry's leaf",
         )?;
-        for Decided { index, outcome } in commit.decided {
+        self.check_decided(epoch, commit.decided)
+    }
+
+    fn check_decided(&self, epoch: EpochNumber, decided: &[Decided]) -> Result<(), StoreError> {
+        // Most often they follow each other in the queue, so that the cursor is where it has to be.
+        let mut queue = self.scan(Family::Queue, &decided.first().map_or(0, |d| d.index).to_be_bytes());
+        for Decided { index, outcome } in decided {
             let key = index.to_be_bytes();
-            let queued = self.get(Family::Queue, &key)?;
-            let queued = queued.is_some_and(|queued| queued == outcome.submission.as_ref());
+            if !queue.is_at(&key) {
+                queue.seek(&key);
+            }
+            let queued = queue.take()?;
+            let queued =
+                queued.is_some_and(|(at, digest)| at == key && digest == outcome.submission.as_ref());
             let place = || Family::Outcomes.at(key);
             refuse_unless(queued, place, "only what is in the queue is decided")?;
             refuse_unless(outcome.epoch == epoch, place, "what an epoch decides is published in it")?;
@@ -292,7 +316,7 @@ impl Store {
         Ok(WriteBatch::default())
     }
 
-    fn turn(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
+    pub(crate) fn turn(&self) -> Result<MutexGuard<'_, Writer>, StoreError> {
         let writer = self.writer.as_ref().ok_or(StoreError::ReadOnly)?;
         // A writer that panicked may have written without noting it.
         let writer = writer.lock().map_err(|_| StoreError::Poisoned)?;
@@ -302,12 +326,14 @@ impl Store {
     fn write(&self, batch: WriteBatch, sync: bool, doing: &'static str) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
-        self.db.write_opt(batch, &options).map_err(|error| {
-            self.poisoned.store(true, Ordering::Release);
-            // After ENOSPC, RocksDB would write again as soon as it finds room: tables, and a new log. Reads go on.
-            self.db.cancel_all_background_work(false);
-            StoreError::database(doing)(error)
-        })
+        self.db.write_opt(batch, &options).map_err(|error| self.failed(doing, error))
+    }
+
+    fn failed(&self, doing: &'static str, error: rocksdb::Error) -> StoreError {
+        self.poisoned.store(true, Ordering::Release);
+        // After ENOSPC, RocksDB would write again as soon as it finds room: tables, and a new log. Reads go on.
+        self.db.cancel_all_background_work(false);
+        StoreError::database(doing)(error)
     }
 }
 

@@ -34,14 +34,23 @@ fn epoch_is_read_back_before_its_commit() {
     pv.submit("org.example.b", 1);
     let draft = pv.draft(&[]);
     pv.store.write_epoch_data(&draft.data()).unwrap();
-    let named = draft.blobs.iter().map(|blob| (blob.kind(), *blob.digest()));
-    let back = pv.store.read_back(draft.epoch, named).unwrap();
+    let named = || draft.blobs.iter().map(|blob| (blob.kind(), *blob.digest()));
+    let records = || named().filter(|(kind, _)| *kind == BlobKind::NameRecord).map(|(_, digest)| digest);
+    // Asked for twice, and one that nobody wrote.
+    let asked = records().chain(records()).chain([Digest::ZERO]);
+    let back = pv.store.read_back(draft.epoch, asked, named().chain(named())).unwrap();
     assert_eq!(back.pages, draft.pages);
-    assert_eq!(back.transition, draft.transition);
+    assert_eq!(back.transition, draft.transition.to_bytes());
+    assert_eq!(back.records.len(), 2);
+    for digest in records() {
+        assert_eq!(sha256(&back.records[&digest]), digest);
+    }
     assert_eq!(recompute_root(draft.epoch, back.pages).ok(), draft.head.prefix.map(|(root, _)| root));
     assert_eq!(pv.store.head().unwrap(), None);
 
-    let absent = pv.store.read_back(draft.epoch, [(BlobKind::Cause, Digest::ZERO)]);
+    let absent = pv.store.read_back(draft.epoch, [], [(BlobKind::Cause, Digest::ZERO)]);
+    assert!(matches!(absent, Err(StoreError::Corrupt { damage: Damage::Missing, .. })), "{absent:?}");
+    let absent = pv.store.read_back(EpochNumber(1), [], []);
     assert!(matches!(absent, Err(StoreError::Corrupt { damage: Damage::Missing, .. })), "{absent:?}");
 }
 
@@ -176,6 +185,8 @@ fn blob_is_refused_when_its_bytes_have_another_hash() {
     common::raw::rewrite(&path, Family::Blobs, |_, value| value[0] ^= 1);
     common::raw::rewrite(&path, Family::Archives, |_, value| *value.last_mut().unwrap() ^= 1);
     let store = Store::open(&path, &BUDGET).unwrap();
+    let read = store.read_back(EpochNumber(0), [], [(BlobKind::Policy, digest)]);
+    assert!(matches!(read, Err(StoreError::Corrupt { damage: Damage::Digest(_), .. })), "{read:?}");
     let read = store.blob(BlobKind::Policy, &digest);
     assert!(matches!(read, Err(StoreError::Corrupt { damage: Damage::Digest(_), .. })), "{read:?}");
     let read = store.archive(archived);
@@ -191,4 +202,29 @@ fn statistics_count_what_was_written() {
     assert_eq!((keys(Family::Entries), keys(Family::Nodes), keys(Family::Epochs)), (4, 7, 4));
     assert!(statistics.families.iter().all(|of| of.memory_bytes > 0));
     assert_eq!((statistics.background_errors, statistics.write_stopped), (0, false));
+}
+
+#[test]
+fn statistics_move_when_what_is_in_memory_goes_to_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let pv = Validator::with_history(&folder.path().join("store"));
+    let of = |statistics: &pds_store::Statistics, family| {
+        *statistics.families.iter().find(|of| of.family == family).unwrap()
+    };
+    let before = pv.store.statistics().unwrap();
+    pv.store.copy_to(&folder.path().join("copy")).unwrap();
+    let after = pv.store.statistics().unwrap();
+    for family in [Family::Entries, Family::Pages, Family::Blobs, Family::Submissions] {
+        let (before, after) = (of(&before, family), of(&after, family));
+        assert_eq!(before.table_bytes, 0, "{family}");
+        assert!(
+            after.table_bytes > 0 && after.memory_bytes < before.memory_bytes,
+            "{family}: {before:?} {after:?}"
+        );
+        assert_eq!((after.pending_compaction_bytes, after.compaction_pending), (0, false), "{family}");
+    }
+    pv.store.entry(EpochNumber(0)).unwrap().unwrap();
+    let read = pv.store.statistics().unwrap();
+    assert!(read.block_cache_bytes > before.block_cache_bytes);
+    assert_eq!(read.block_cache_capacity_bytes, BUDGET.block_cache_bytes as u64);
 }

@@ -326,7 +326,12 @@ fn metrics_are_what_prometheus_reads() {
     assert_eq!(value("pds_http_requests_total{path=\"/submissions\",status=\"400\"}"), 1.0);
     assert_eq!(value("pds_names"), 2.0);
     assert!(value("pds_epoch") >= 1.0);
-    assert!(value("pds_epoch_close_seconds_count") >= 1.0);
+    let closed = value("pds_epoch_close_seconds_count");
+    assert!(closed >= 1.0);
+    for step in ["plan", "write", "check", "sign", "commit", "guard"] {
+        // Epoch 0 is closed before the first tick.
+        assert!(value(&format!("pds_epoch_step_seconds_count{{step=\"{step}\"}}")) >= closed, "{step}");
+    }
     assert_eq!(value("pds_store_background_errors"), 0.0);
 }
 

@@ -111,3 +111,6 @@ async fn measure(request: Request, next: Next) -> Response {
     histogram!("pds_http_request_seconds", "path" => path).record(started.elapsed().as_secs_f64());
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,7 @@ use crate::Scale;
 use crate::limit::{HashSpeed, hashes_on_paths};
 use crate::measure::{cpu, median, wall};
 use crate::names::{Names, changed};
+use crate::stored;
 use crate::table::{Must, Table, Unit};
 use crate::validator::{ORIGIN, START, Steps, Validator};
 
@@ -48,10 +49,40 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale, dir: &Path) -> a
     let folder = tempfile::Builder::new().prefix("pds-bench-").tempdir_in(dir).context("make a folder")?;
     let mut validator = Validator::create(folder.path())?;
     let mut records = fill(&mut validator, names, scale.names)?;
-    epochs(table, names, scale, (&mut validator, &mut records), folder.path())?;
+    let epochs = epochs(names, scale.names, scale, (&mut validator, &mut records), folder.path())?;
+    rows(table, scale, &epochs);
     check_evidence(table, &validator, &records, scale)?;
+    let proof = stored::measure(table, names, scale, (&mut validator, &mut records))?;
     drop(validator);
-    start(table, scale, folder.path())
+    start(table, scale, folder.path())?;
+    stored::growth(table, names, scale, dir, At { names: scale.names, written: epochs.written(), proof })
+}
+
+/// What a validator of one size takes.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// Names in its tree.
+    pub names: usize,
+    /// Nanoseconds to write, sign and commit an epoch; see [`Steps::written`].
+    pub written: f64,
+    /// Nanoseconds of CPU for a proof from the database.
+    pub proof: f64,
+}
+
+/// Measures a validator of the first `count` names in a new folder in `dir`, with fewer rows.
+///
+/// # Errors
+/// The disk's.
+pub fn at(names: &Names, count: usize, scale: &Scale, dir: &Path) -> anyhow::Result<At> {
+    let folder = tempfile::Builder::new().prefix("pds-bench-").tempdir_in(dir).context("make a folder")?;
+    let mut validator = Validator::create(folder.path())?;
+    let mut records = fill(&mut validator, names, count)?;
+    let epochs = epochs(names, count, scale, (&mut validator, &mut records), folder.path())?;
+    Ok(At {
+        names: count,
+        written: epochs.written(),
+        proof: stored::proof(&validator, names, count, scale)?.cpu,
+    })
 }
 
 /// Admits and validates the first `count` names; gives their records.
@@ -66,7 +97,7 @@ fn fill(validator: &mut Validator, names: &Names, count: usize) -> anyhow::Resul
 }
 
 /// A release of each of these names was validated.
-fn events(names: &Names, which: impl Iterator<Item = usize>, records: &[NameRecord]) -> Vec<NameEvents> {
+pub fn events(names: &Names, which: impl Iterator<Item = usize>, records: &[NameRecord]) -> Vec<NameEvents> {
     let event = |i| {
         let (name, current) = (names.name(i).clone(), records.get(i).cloned());
         let release = Release(current.as_ref().map_or(1, |record: &NameRecord| record.highest_release.0 + 1));
@@ -81,7 +112,7 @@ fn events(names: &Names, which: impl Iterator<Item = usize>, records: &[NameReco
 }
 
 /// Puts the new records, which come in the order of their keys, where their names' numbers say.
-fn keep_records(
+pub fn keep_records(
     records: &mut Vec<NameRecord>,
     plan: &EpochPlan,
     names: &Names,
@@ -126,19 +157,37 @@ fn binding(name: &PluginName, release: Release) -> Binding {
     }
 }
 
+/// Epochs as they were closed, and beside each what its bytes take without a database.
+#[derive(Debug, Default)]
+struct Epochs {
+    steps: Vec<Steps>,
+    /// Hashes of all their trees.
+    hashes: u64,
+    /// A file of as many bytes, synced.
+    file: Vec<Duration>,
+    /// The same, not synced.
+    unsynced: Vec<Duration>,
+    /// A file of the head, synced.
+    head: Vec<Duration>,
+}
+
+impl Epochs {
+    fn written(&self) -> f64 {
+        median(self.steps.iter().map(Steps::written))
+    }
+}
+
 fn epochs(
-    table: &mut Table,
     names: &Names,
+    count: usize,
     scale: &Scale,
     (validator, records): (&mut Validator, &mut Vec<NameRecord>),
     folder: &Path,
-) -> anyhow::Result<()> {
-    let mut keys = names.sorted_keys(scale.names);
-    let speed = HashSpeed::now();
-    let (mut all, mut file_times, mut small_times, mut unsynced_times) = (vec![], vec![], vec![], vec![]);
-    let mut hashes = 0;
+) -> anyhow::Result<Epochs> {
+    let mut keys = names.sorted_keys(count);
+    let mut all = Epochs::default();
     for version in 1..=WARM_UP + scale.runs {
-        let which = || changed(scale.names, version, scale.changes);
+        let which = || changed(count, version, scale.changes);
         let decided = validator.submit(scale.changes)?;
         let names_changed = events(names, which(), records);
         let blobs = which().zip(&names_changed).map(|(i, events)| {
@@ -154,32 +203,37 @@ fn epochs(
         keys.sort_unstable();
         keys.dedup();
         if version > WARM_UP {
-            hashes += hashes_on_paths(&keys, &changed);
-            all.push(steps);
-            file_times.push(write_file(folder, steps.bytes, true)?);
-            small_times.push(write_file(folder, steps.head_bytes, true)?);
-            unsynced_times.push(write_file(folder, steps.bytes, false)?);
+            all.hashes += hashes_on_paths(&keys, &changed);
+            all.steps.push(steps);
+            all.file.push(write_file(folder, steps.bytes, true)?);
+            all.head.push(write_file(folder, steps.head_bytes, true)?);
+            all.unsynced.push(write_file(folder, steps.bytes, false)?);
         }
     }
-    let hashes = (hashes as f64 / scale.runs as f64).round();
-    let step = |step: fn(&Steps) -> Duration| median(all.iter().map(step));
-    let bytes = all.iter().map(|steps| steps.bytes).sum::<usize>() as f64 / scale.runs as f64;
+    Ok(all)
+}
+
+fn rows(table: &mut Table, scale: &Scale, all: &Epochs) {
+    let speed = HashSpeed::now();
+    let hashes = (all.hashes as f64 / scale.runs as f64).round();
+    let step = |step: fn(&Steps) -> Duration| median(all.steps.iter().map(step));
+    let bytes = all.steps.iter().map(|steps| steps.bytes).sum::<usize>() as f64 / scale.runs as f64;
     let same_bytes = format!("writing a file of as many bytes ({:.2} MB) and syncing it", bytes / 1e6);
-    let (file, small) = (median(file_times), median(small_times));
     let sign = signing_time();
+    let times = |times: &[Duration]| median(times.iter().copied());
+    let (file, small, unsynced) = (times(&all.file), times(&all.head), times(&all.unsynced));
     let durable = format!("epoch of {} on {} names, durable in RocksDB, p50", scale.changes, scale.names);
     let row = table.push("durable", Unit::WallNs, (durable, step(|s| s.wall)), (same_bytes.clone(), file));
     row.must(Must::AtMost(25e6));
+    let written = "of these (b), (d), (e), (f): written, signed, committed, the guard moved";
+    let batch = ("one synced batch of the same keys and values, RocksDB as it comes", step(|s| s.batch));
+    let row = table.push("durable-written", Unit::WallNs, (written, all.written()), batch);
+    row.must(Must::AtMost(15e6)).must(Must::RatioAtMost(2.0));
     let of_hashes = || (format!("the tree's {hashes} hashes"), hashes * speed.two_blocks);
     let plan = ("- (a) plan: records, tree, proof, STR; CPU", step(|s| s.plan_cpu));
     table.push("durable-plan", Unit::CpuNs, plan, of_hashes());
     let write = ("- (b) write batch A, not synced", step(|s| s.write));
-    table.push(
-        "durable-write",
-        Unit::WallNs,
-        write,
-        ("writing such a file, not synced", median(unsynced_times)),
-    );
+    table.push("durable-write", Unit::WallNs, write, ("writing such a file, not synced", unsynced));
     let check = ("- (c) read back, recompute all of it; CPU", step(|s| s.check_cpu));
     table.push("durable-check", Unit::CpuNs, check, of_hashes());
     let seal = ("- (d) sign STR and checkpoint; CPU", step(|s| s.seal_cpu));
@@ -188,7 +242,6 @@ fn epochs(
     table.push("durable-commit", Unit::WallNs, commit, (same_bytes, file));
     let guard = ("- (f) move the guard: file, rename and folder synced", step(|s| s.guard));
     table.push("durable-guard", Unit::WallNs, guard, ("writing a file of the head and syncing it", small));
-    Ok(())
 }
 
 fn write_file(folder: &Path, bytes: usize, sync: bool) -> anyhow::Result<Duration> {

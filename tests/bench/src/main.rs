@@ -11,7 +11,9 @@ mod limit;
 mod log;
 mod measure;
 mod names;
+mod peer;
 mod proofs;
+mod stored;
 mod table;
 mod tree;
 mod validator;
@@ -34,8 +36,11 @@ struct Options {
     /// Numbers of names between which growth is measured, in memory.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000,10000000")]
     sizes: Vec<usize>,
+    /// Numbers of names, below `names`, from which growth on the disk is measured.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000")]
+    stored_sizes: Vec<usize>,
     /// A few seconds instead of minutes: a small tree, few runs. The numbers mean little.
-    #[arg(long, conflicts_with_all = ["names", "sizes"])]
+    #[arg(long, conflicts_with_all = ["names", "sizes", "stored_sizes"])]
     quick: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
@@ -52,6 +57,10 @@ pub struct Scale {
     pub names: usize,
     /// Numbers of names between which growth is measured.
     pub sizes: Vec<usize>,
+    /// Numbers of names, below `names`, from which growth on the disk is measured.
+    pub stored_sizes: Vec<usize>,
+    /// Epochs that the old one of which proofs are made from the database lies back.
+    pub back: usize,
     /// Entries of the log.
     pub entries: usize,
     /// Changes in an epoch.
@@ -64,13 +73,27 @@ pub struct Scale {
 
 impl Scale {
     fn of(options: &Options) -> Self {
-        let (names, sizes) = (options.names as usize, options.sizes.clone());
         match options.quick {
-            true => {
-                let sizes = vec![1000, 10_000];
-                Self { names: 2000, sizes, entries: 10_000, changes: 100, runs: 3, proofs: 300 }
-            }
-            false => Self { names, sizes, entries: 1_000_000, changes: 1000, runs: 21, proofs: 10_000 },
+            true => Self {
+                names: 2000,
+                sizes: vec![1000, 10_000],
+                stored_sizes: vec![1000],
+                back: 10,
+                entries: 10_000,
+                changes: 100,
+                runs: 3,
+                proofs: 300,
+            },
+            false => Self {
+                names: options.names as usize,
+                sizes: options.sizes.clone(),
+                stored_sizes: options.stored_sizes.clone(),
+                back: 1000,
+                entries: 1_000_000,
+                changes: 1000,
+                runs: 21,
+                proofs: 10_000,
+            },
         }
     }
 }

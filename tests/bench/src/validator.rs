@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ed25519_dalek::SigningKey;
-use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, SealedEpoch, plan};
+use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, plan};
 use pds_core::hash::sha256;
 use pds_core::log::Frontier;
 use pds_core::note::{KeyName, NoteSigner};
@@ -16,6 +16,7 @@ use pds_service::guard::Guard;
 use pds_store::{Accepted, Blob, BlobKind, Decided, EpochCommit, EpochData, MemoryBudget, Store};
 
 use crate::measure::{cpu, wall};
+use crate::peer::PlainDatabase;
 
 /// The measured validator's name.
 pub const ORIGIN: &str = "bench.example/log";
@@ -26,6 +27,8 @@ pub const START: PosixTime = PosixTime(1_795_392_000);
 pub struct Validator {
     /// The database.
     pub store: Store,
+    /// Given the same to write.
+    pub peer: PlainDatabase,
     /// Outside the database.
     pub guard: Guard,
     /// Signs checkpoints.
@@ -51,7 +54,7 @@ pub struct Steps {
     pub plan_cpu: Duration,
     /// Batch A, not synced.
     pub write: Duration,
-    /// Reading back, shortly after, and recomputing everything.
+    /// Reading back, shortly after, and recomputing everything; batch A is synced meanwhile.
     pub check_cpu: Duration,
     /// Two signatures.
     pub seal_cpu: Duration,
@@ -59,10 +62,19 @@ pub struct Steps {
     pub commit: Duration,
     /// The guard: two syncs.
     pub guard: Duration,
-    /// Bytes of keys and values in both batches.
+    /// One synced batch of the same keys and values, to the peer.
+    pub batch: Duration,
+    /// Bytes of that batch.
     pub bytes: usize,
     /// Bytes of the head.
     pub head_bytes: usize,
+}
+
+impl Steps {
+    /// Steps (b), (d), (e) and (f): what is left of an epoch that is planned and checked.
+    pub fn written(&self) -> Duration {
+        self.write + self.seal_cpu + self.commit + self.guard
+    }
 }
 
 impl Validator {
@@ -73,6 +85,7 @@ impl Validator {
     pub fn create(folder: &Path) -> anyhow::Result<Self> {
         Ok(Self {
             store: Store::create(folder.join("store"), &MemoryBudget::default())?,
+            peer: PlainDatabase::create(&folder.join("peer"))?,
             guard: Guard::create(&folder.join("guard"), &[])?,
             log: NoteSigner::new(KeyName::new(ORIGIN)?, &[1; 32])?,
             str_key: SigningKey::from_bytes(&[2; 32]),
@@ -142,7 +155,13 @@ impl Validator {
             self.store.write_epoch_data(&EpochData { epoch, pages, blobs: &blobs, transition })
         });
         written?;
-        let ((checked, check_cpu), check) = wall(|| cpu(|| self.check_read_back(&planned, &blobs)));
+        let ((checked, check_cpu), check) = wall(|| {
+            std::thread::scope(|scope| {
+                let syncing = scope.spawn(|| self.store.sync_log());
+                let checked = cpu(|| self.check_read_back(&planned, &blobs));
+                (checked.0.and(syncing.join().unwrap_or(Ok(())).context("sync batch A")), checked.1)
+            })
+        });
         checked?;
         let sign = || cpu(|| planned.seal(self.frontier.clone(), &self.log, &self.str_key));
         let ((sealed, seal_cpu), seal) = wall(sign);
@@ -161,7 +180,7 @@ impl Validator {
         let (swapped, guard) = wall(|| self.guard.swap(&head));
         swapped?;
 
-        let bytes = bytes_written(&planned, &blobs, &sealed, decided);
+        let (bytes, batch) = self.peer.write(&planned, &blobs, &sealed, decided)?;
         let steps = Steps {
             wall: plan + write + check + seal + commit + guard,
             plan_cpu,
@@ -170,6 +189,7 @@ impl Validator {
             seal_cpu,
             commit,
             guard,
+            batch,
             bytes,
             head_bytes: head.len(),
         };
@@ -182,16 +202,8 @@ impl Validator {
     fn check_read_back(&self, plan: &EpochPlan, blobs: &[Blob]) -> anyhow::Result<()> {
         let others = blobs.iter().filter(|blob| blob.kind() != BlobKind::NameRecord);
         let named = others.map(|blob| (blob.kind(), *blob.digest()));
-        let read = self.store.read_back(plan.str.epoch, named)?;
-        let record = |digest: &Digest| self.store.blob(BlobKind::NameRecord, digest).ok().flatten();
-        Ok(plan.check_read_back(read.pages, &read.transition.to_bytes(), record)?)
+        let records = plan.records.iter().map(|(digest, _)| *digest);
+        let mut read = self.store.read_back(plan.str.epoch, records, named)?;
+        Ok(plan.check_read_back(read.pages, &read.transition, |digest| read.records.remove(digest))?)
     }
-}
-
-fn bytes_written(plan: &EpochPlan, blobs: &[Blob], sealed: &SealedEpoch, decided: &[Decided]) -> usize {
-    let pages: usize = plan.pages.iter().map(|(id, page)| id.to_key().len() + page.len()).sum();
-    let blobs: usize = blobs.iter().map(|blob| 33 + blob.bytes().len()).sum();
-    let decided: usize = decided.iter().map(|d| 8 + d.outcome.to_bytes().len() + 8).sum();
-    let log = 8 + sealed.entry.len() + sealed.nodes.len() * 41 + sealed.head.to_bytes().len();
-    pages + blobs + decided + log + 8 + plan.transition.to_bytes().len()
 }

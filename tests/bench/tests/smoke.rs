@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROWS: [&str; 25] = [
+const ROWS: [&str; 30] = [
     "hash",
     "build",
     "epoch",
@@ -21,6 +21,7 @@ const ROWS: [&str; 25] = [
     "growth-epoch-10000",
     "growth-proof-10000",
     "durable",
+    "durable-written",
     "durable-plan",
     "durable-write",
     "durable-check",
@@ -29,7 +30,11 @@ const ROWS: [&str; 25] = [
     "durable-guard",
     "evidence-part",
     "evidence-whole",
+    "proof-stored",
+    "proof-stored-old",
     "start",
+    "growth-durable-2000",
+    "growth-proof-stored-2000",
 ];
 
 #[test]

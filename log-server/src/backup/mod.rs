@@ -1,0 +1,122 @@
+//! `pds-log-server backup`: a copy of a validator, of one moment, while it runs or when it does not.
+//!
+//! In it are the database and the public keys; never a secret key, and never the guard, whose point is to notice that a
+//! copy took the database's place. A running server makes a checkpoint in its data folder, out of which this process
+//! copies; a stopped one's database is opened here. Files are copied byte for byte, never linked, so that damage to the
+//! one is not damage to the other.
+
+pub mod manifest;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use pds_store::Store;
+
+use self::manifest::{BackedUp, HeadLine, Manifest, copy_file};
+use crate::config::{Config, STORE_FOLDER};
+use crate::control::{self, Reply, Request};
+use crate::identity::{LOG_VKEY_FILE, PublicIdentity, STR_VKEY_FILE};
+use crate::staging::{Staged, remove_if_there};
+
+/// Where in the data folder a checkpoint is made, to be copied.
+const CHECKPOINT_FOLDER: &str = "checkpoint";
+
+/// Makes a backup of the validator of `config` in the new folder `target`.
+///
+/// `target` is complete or not there: it is filled beside its place, synced, and then renamed.
+///
+/// # Errors
+/// When `target` exists, the validator's data is not to be had, or a file is not to be copied.
+pub fn run(config: &Config, target: &Path) -> anyhow::Result<Manifest> {
+    let staged = Staged::begin(target);
+    let staged = staged.with_context(|| format!("make the new folder {}", target.display()))?;
+    let (mut manifest, source) = Source::open(config)?;
+    let copied = copy(&config.data_dir, &source.folder, staged.folder(), &mut manifest);
+    source.close(config)?;
+    copied?;
+    manifest.write(staged.folder())?;
+    staged.commit().with_context(|| format!("put the backup in its place, {}", target.display()))?;
+    Ok(manifest)
+}
+
+/// Makes a checkpoint of `store` in `data_dir`.
+///
+/// # Errors
+/// The database's, the system's.
+pub fn checkpoint(store: &Store, data_dir: &Path) -> anyhow::Result<control::Checkpoint> {
+    let folder = data_dir.join(CHECKPOINT_FOLDER);
+    remove_if_there(&folder).with_context(|| format!("remove {}", folder.display()))?;
+    let copied = store.copy_to(&folder).context("make a checkpoint of the database")?;
+    Ok(control::Checkpoint {
+        folder: std::path::absolute(&folder)?,
+        head: copied.head.as_ref().map(HeadLine::of),
+        submissions: copied.next_queue_index,
+    })
+}
+
+/// Removes the checkpoint in `data_dir`, if there is one.
+///
+/// # Errors
+/// The system's.
+pub fn remove_checkpoint(data_dir: &Path) -> anyhow::Result<()> {
+    let folder = data_dir.join(CHECKPOINT_FOLDER);
+    remove_if_there(&folder).with_context(|| format!("remove {}", folder.display()))
+}
+
+/// Where the files come from.
+struct Source {
+    folder: PathBuf,
+    /// To the server that made the checkpoint, and keeps it while this is open; none when this process made it.
+    server: Option<control::Connection>,
+}
+
+impl Source {
+    fn open(config: &Config) -> anyhow::Result<(Manifest, Self)> {
+        let origin = PublicIdentity::load(&config.data_dir)?.log.origin().to_owned();
+        let (made, server) = match control::Connection::open(&config.data_dir)? {
+            Some(mut server) => match server.ask(&Request::Backup)? {
+                Reply::Checkpoint(made) => (made, Some(server)),
+                Reply::Refused(reason) => bail!("the server makes no backup: {reason}"),
+            },
+            None => {
+                let store = Store::open(config.store_dir(), &config.memory());
+                let store =
+                    store.with_context(|| format!("open the database in {}", config.data_dir.display()))?;
+                (checkpoint(&store, &config.data_dir)?, None)
+            }
+        };
+        let control::Checkpoint { folder, head, submissions } = made;
+        Ok((Manifest::new(&origin, head, submissions), Self { folder, server }))
+    }
+
+    /// A server removes its checkpoint itself, also when this process is killed.
+    fn close(self, config: &Config) -> anyhow::Result<()> {
+        match self.server {
+            Some(_) => Ok(()),
+            None => remove_checkpoint(&config.data_dir),
+        }
+    }
+}
+
+fn copy(data_dir: &Path, checkpoint: &Path, to: &Path, manifest: &mut Manifest) -> anyhow::Result<()> {
+    let mut add = |from: &Path, path: String| {
+        let copied = copy_file(from, &to.join(&path));
+        let (bytes, sha256) = copied.with_context(|| format!("copy {}", from.display()))?;
+        manifest.files.push(BackedUp { path, bytes, sha256 });
+        anyhow::Ok(())
+    };
+    for file in [LOG_VKEY_FILE, STR_VKEY_FILE] {
+        add(&data_dir.join(file), file.to_owned())?;
+    }
+    let store = to.join(STORE_FOLDER);
+    std::fs::create_dir(&store).with_context(|| format!("create {}", store.display()))?;
+    let read = || format!("read {}", checkpoint.display());
+    for entry in std::fs::read_dir(checkpoint).with_context(read)? {
+        let entry = entry.with_context(read)?;
+        let name = entry.file_name().into_string();
+        let name = name.map_err(|name| anyhow::anyhow!("{} has a strange name", name.display()))?;
+        add(&entry.path(), format!("{STORE_FOLDER}/{name}"))?;
+    }
+    manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(())
+}
