@@ -1,6 +1,8 @@
 //! How RocksDB is set up: every option that is not its default, with the reason.
 
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options,
+};
 
 use crate::{DatabaseError, Family, StoreError};
 

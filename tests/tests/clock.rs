@@ -51,7 +51,10 @@ fn epochs_stay_monotonic_when_the_clock_jumps_an_hour_either_way() {
     world.check_acknowledged(validator.http());
 
     control.set_ahead(HOUR_S + 120).unwrap();
-    assert!(publish(&validator, &mut world, "org.example.on") > restarted + 60, "it does not follow the clock again");
+    assert!(
+        publish(&validator, &mut world, "org.example.on") > restarted + 60,
+        "it does not follow the clock again"
+    );
     validator.stop();
     validator.fsck();
 }

@@ -91,7 +91,12 @@ impl Injector {
             ..Settings::default()
         };
         let mut command = Command::new(&self.program);
-        command.arg("scenario").arg(layout.config()).arg(layout.journal()).arg(&trace).arg(number.to_string());
+        command
+            .arg("scenario")
+            .arg(layout.config())
+            .arg(layout.journal())
+            .arg(&trace)
+            .arg(number.to_string());
         settings.apply(&mut command)?;
         let output = command.stdin(Stdio::null()).output().context("run the scenario")?;
         let events = trace::read(&trace)?;
@@ -122,7 +127,8 @@ impl Injector {
     /// # Errors
     /// Says what does not hold.
     pub fn judge(&self, folder: &Path) -> anyhow::Result<()> {
-        let output = Command::new(&self.program).arg("judge").arg(folder).output().context("run the judge")?;
+        let output =
+            Command::new(&self.program).arg("judge").arg(folder).output().context("run the judge")?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{}", said.trim_end().trim_start_matches("Error: "));
         Ok(())
@@ -148,7 +154,8 @@ pub fn judge_folder(folder: &Path) -> anyhow::Result<()> {
     let layout = Layout(folder.to_owned());
     let told_before = journal::read(&layout.journal())?.len();
     let (config, journal) = (layout.config(), layout.journal());
-    scenario::run(&scenario::Run { config, journal, trace: None, number: LAST_RUN }).context("the restart")?;
+    scenario::run(&scenario::Run { config, journal, trace: None, number: LAST_RUN })
+        .context("the restart")?;
     let told = journal::read(&layout.journal())?;
     match end_of(&told[told_before..], false)? {
         End::WentOn => judge::check(&layout.config(), &told),
@@ -174,7 +181,9 @@ pub fn fingerprint(folder: &Path) -> anyhow::Result<Digest> {
     }
     let text: Vec<String> = files
         .iter()
-        .filter_map(|(path, content)| Some(format!("{} {content:?}", path.strip_prefix(folder).ok()?.display())))
+        .filter_map(|(path, content)| {
+            Some(format!("{} {content:?}", path.strip_prefix(folder).ok()?.display()))
+        })
         .collect();
     Ok(sha256(text.join("\n").as_bytes()))
 }
@@ -182,7 +191,8 @@ pub fn fingerprint(folder: &Path) -> anyhow::Result<Digest> {
 /// Tables and manifests have random identifiers in them, and are as long whatever these are.
 fn content_that_matters(path: &Path) -> anyhow::Result<(u64, Option<Digest>)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let random = name.ends_with(".sst") || ["MANIFEST", "LOG", "OPTIONS", "IDENTITY"].iter().any(|n| name.starts_with(n));
+    let random = name.ends_with(".sst")
+        || ["MANIFEST", "LOG", "OPTIONS", "IDENTITY"].iter().any(|n| name.starts_with(n));
     let bytes = std::fs::read(path)?;
     Ok((bytes.len() as u64, (!random).then(|| sha256(&bytes))))
 }

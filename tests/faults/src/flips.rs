@@ -84,7 +84,8 @@ fn kinds(layout: &Layout) -> anyhow::Result<BTreeMap<String, Vec<(PathBuf, std::
             let found: Regions = regions::of(&path, &std::fs::read(&path)?)?;
             for (kind, ranges) in found {
                 let file = path.strip_prefix(&layout.0)?.to_owned();
-                let places = ranges.into_iter().filter(|range| !range.is_empty()).map(|range| (file.clone(), range));
+                let places =
+                    ranges.into_iter().filter(|range| !range.is_empty()).map(|range| (file.clone(), range));
                 kinds.entry(kind).or_default().extend(places);
             }
         }
@@ -131,13 +132,15 @@ fn told_by(injector: &Injector, folder: &Path) -> anyhow::Result<(Vec<Line>, boo
     let layout = Layout(folder.to_owned());
     let before = journal::read(&layout.journal())?.len();
     // The clock is the same in all runs, and with it every signature.
-    let settings = Settings { clock: Some(injector.template.clock), seconds: Some(60), ..Settings::default() };
+    let settings =
+        Settings { clock: Some(injector.template.clock), seconds: Some(60), ..Settings::default() };
     let mut command = Command::new(&injector.program);
     command.arg("scenario").arg(layout.config()).arg(layout.journal()).arg(folder.join("trace")).arg("1");
     settings.apply(&mut command)?;
     let output = command.output().context("run the scenario")?;
     // RocksDB as Debian builds it has assertions, and ends so on some damage while it opens.
-    let ended_itself = output.status.code().is_some() || output.status.signal() == Some(Signal::ABORT.as_raw());
+    let ended_itself =
+        output.status.code().is_some() || output.status.signal() == Some(Signal::ABORT.as_raw());
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(ended_itself && !said.contains("panicked"), "the run ended with {}: {said}", output.status);
     let told = journal::read(&layout.journal())?.split_off(before);
@@ -147,7 +150,8 @@ fn told_by(injector: &Injector, folder: &Path) -> anyhow::Result<(Vec<Line>, boo
 
 /// Whether `fsck` finds nothing.
 fn is_sound(injector: &Injector, folder: &Path) -> anyhow::Result<bool> {
-    let output = Command::new(&injector.program).arg("fsck").arg(folder.join("data")).output().context("run fsck")?;
+    let output =
+        Command::new(&injector.program).arg("fsck").arg(folder.join("data")).output().context("run fsck")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(!said.contains("panicked"), "fsck: {said}");
     Ok(output.status.success())

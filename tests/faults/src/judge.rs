@@ -52,7 +52,12 @@ fn check_soundness(store: &Store, identity: &PublicIdentity) -> anyhow::Result<(
 }
 
 /// One root a size, one STR an epoch, all of them in the log that there is now.
-fn check_heads(store: &Store, identity: &PublicIdentity, head: &Head, journal: &[Line]) -> anyhow::Result<()> {
+fn check_heads(
+    store: &Store,
+    identity: &PublicIdentity,
+    head: &Head,
+    journal: &[Line],
+) -> anyhow::Result<()> {
     let mut told = BTreeMap::new();
     for line in journal {
         let Line::Head { size, checkpoint, entry } = line else { continue };
@@ -66,9 +71,15 @@ fn check_heads(store: &Store, identity: &PublicIdentity, head: &Head, journal: &
         ensure!(size <= head.size.0, "a published head of {size} epochs is gone");
         ensure!(signed.checkpoint().size == TreeSize(size), "a checkpoint is of another size");
         let root = log::root(store, TreeSize(size)).context("read log")?;
-        ensure!(signed.checkpoint().root == root, "the log of {size} epochs has another root than was published");
+        ensure!(
+            signed.checkpoint().root == root,
+            "the log of {size} epochs has another root than was published"
+        );
         let epoch = EpochNumber(size - 1);
-        ensure!(store.entry(epoch)?.as_ref() == Some(entry), "the STR of epoch {epoch} is not what was published");
+        ensure!(
+            store.entry(epoch)?.as_ref() == Some(entry),
+            "the STR of epoch {epoch} is not what was published"
+        );
         let str: SignedTreeRoot = cose::open(entry, SignedKind::SignedTreeRoot, &key)?;
         ensure!(str.epoch == epoch, "an STR is of another epoch");
     }
@@ -84,14 +95,23 @@ fn check_acknowledged(store: &Store, identity: &PublicIdentity, journal: &[Line]
         ensure!(*places.entry(*index).or_insert(*digest) == *digest, "place {index} was given twice");
         let entry = store.submission(digest)?;
         let entry = entry.with_context(|| format!("acknowledged submission {digest} is gone"))?;
-        ensure!(entry.index == *index && entry.receipt == *receipt, "submission {digest} has another receipt");
+        ensure!(
+            entry.index == *index && entry.receipt == *receipt,
+            "submission {digest} has another receipt"
+        );
         ensure!(store.archive(*index)?.is_some(), "the archive of acknowledged submission {digest} is gone");
         let receipt: Receipt = cose::open(receipt, SignedKind::Receipt, &identity.str.public_key())?;
-        ensure!(receipt.submission == *digest && receipt.index == *index, "a receipt is of another submission");
+        ensure!(
+            receipt.submission == *digest && receipt.index == *index,
+            "a receipt is of another submission"
+        );
         if queue.get(index) == Some(digest) {
             continue;
         }
-        ensure!(store.outcome(*index)?.is_some(), "acknowledged submission {digest} neither waits nor is decided");
+        ensure!(
+            store.outcome(*index)?.is_some(),
+            "acknowledged submission {digest} neither waits nor is decided"
+        );
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use pds_faults::case::{Injector, judge_folder};
 use pds_faults::matrix::{self, Extent};
-use pds_faults::{flips, scenario};
 use pds_faults::template::Template;
+use pds_faults::{flips, scenario};
 
 /// Injects faults into every file operation of a validator's start, submissions and epochs; exit code 1 if anything breaks.
 #[derive(Parser)]
@@ -47,12 +47,7 @@ enum Command {
     Fsck { data_dir: PathBuf },
     /// One run, as `matrix` starts it with faults.
     #[command(hide = true)]
-    Scenario {
-        config: PathBuf,
-        journal: PathBuf,
-        trace: PathBuf,
-        number: u32,
-    },
+    Scenario { config: PathBuf, journal: PathBuf, trace: PathBuf, number: u32 },
     /// What `matrix` does after the faults.
     #[command(hide = true)]
     Judge { folder: PathBuf },
@@ -64,9 +59,11 @@ fn main() -> anyhow::Result<ExitCode> {
             scenario::run(&scenario::Run { config, journal, trace: Some(trace), number })?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Fsck { data_dir } => {
-            Ok(if pds_log_server::fsck::run(&data_dir, false)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-        }
+        Command::Fsck { data_dir } => Ok(if pds_log_server::fsck::run(&data_dir, false)? {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }),
         Command::Flips { each, seed } => {
             let report = flips::run(&injector()?, each, seed)?;
             Ok(end(&report.violations, &format!("seed {seed}\n{report}")))

@@ -103,7 +103,9 @@ fn pairs(
             }
         }
     }
-    let new = seen.lock().is_ok_and(|mut seen| random.is_some() || fingerprint(state.path()).is_ok_and(|f| seen.insert(f)));
+    let new = seen
+        .lock()
+        .is_ok_and(|mut seen| random.is_some() || fingerprint(state.path()).is_ok_and(|f| seen.insert(f)));
     if !new {
         return Ok(());
     }
@@ -167,7 +169,12 @@ fn each(all: &[Fault], jobs: usize, what: &str, work: impl Fn(usize, &Fault) + S
                     let Some(fault) = all.get(i) else { break };
                     work(i, fault);
                     if (i + 1).is_multiple_of(250) {
-                        eprintln!("faults: {} of {} {what}, {} s", i + 1, all.len(), started.elapsed().as_secs());
+                        eprintln!(
+                            "faults: {} of {} {what}, {} s",
+                            i + 1,
+                            all.len(),
+                            started.elapsed().as_secs()
+                        );
                     }
                 }
             });

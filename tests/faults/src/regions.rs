@@ -58,8 +58,12 @@ fn log(class: &str, bytes: &[u8], regions: &mut Regions) {
         }
         let length = usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]]));
         let end = (at + LOG_HEADER + length).min(bytes.len());
-        let parts =
-            [("checksum", at..at + 4), ("length", at + 4..at + 6), ("type", at + 6..at + 7), ("payload", at + 7..end)];
+        let parts = [
+            ("checksum", at..at + 4),
+            ("length", at + 4..at + 6),
+            ("type", at + 6..at + 7),
+            ("payload", at + 7..end),
+        ];
         for (part, range) in parts {
             regions.entry(format!("{class} {part}")).or_default().push(range);
         }
@@ -80,7 +84,12 @@ fn table(bytes: &[u8]) -> anyhow::Result<Regions> {
         let kind = if name.contains("filter") { "filter" } else { "properties" };
         regions.entry(format!("table {kind}")).or_default().push(range);
     }
-    let parts = [("data", 0..first_meta), ("index", index), ("metaindex", metaindex), ("footer", footer..bytes.len())];
+    let parts = [
+        ("data", 0..first_meta),
+        ("index", index),
+        ("metaindex", metaindex),
+        ("footer", footer..bytes.len()),
+    ];
     for (part, range) in parts {
         regions.entry(format!("table {part}")).or_default().push(range);
     }

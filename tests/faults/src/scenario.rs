@@ -106,7 +106,8 @@ fn start(config: Config, journal: Journal, trace: Option<PathBuf>) -> anyhow::Re
     let acceptance = Acceptance::of_policy(&config.policy())?;
     let shared = Arc::new(Shared::new(store, published));
     let (places, inbox) = channel();
-    let sequencer = Sequencer::new(Rules::of(&config), writer, Arc::clone(&shared), queue, next_index, places);
+    let sequencer =
+        Sequencer::new(Rules::of(&config), writer, Arc::clone(&shared), queue, next_index, places);
     let told = shared.published();
     let mut session = Session {
         config,
@@ -154,7 +155,8 @@ impl Session {
         for (digest, mut answer) in answers {
             match answer.try_recv().context("a submission is not answered")? {
                 Ok(acknowledged) if self.halted => {
-                    let text = format!("submission {digest} was taken after a fault: {}", acknowledged.entry.index);
+                    let text =
+                        format!("submission {digest} was taken after a fault: {}", acknowledged.entry.index);
                     self.journal.say("broken", &text)?;
                 }
                 Ok(acknowledged) => {
@@ -162,7 +164,9 @@ impl Session {
                     accepted.push(acknowledged);
                 }
                 Err(Refusal::Halted) => {}
-                Err(other) => self.journal.say("broken", &format!("submission {digest} was refused: {other}"))?,
+                Err(other) => {
+                    self.journal.say("broken", &format!("submission {digest} was refused: {other}"))?
+                }
             }
         }
         self.look()?;
@@ -198,7 +202,8 @@ impl Session {
         if self.halted {
             let record = current_record(&self.shared.store, &self.told.tree, &name(PUBLISHED));
             if !matches!(record, Ok(Some(_))) {
-                self.journal.say("broken", &format!("what was published is not served any more: {record:?}"))?;
+                self.journal
+                    .say("broken", &format!("what was published is not served any more: {record:?}"))?;
             }
         }
         Ok(())

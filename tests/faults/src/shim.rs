@@ -148,8 +148,12 @@ fn compile() -> anyhow::Result<PathBuf> {
     }
     let made = scratch.path().join("library.so");
     let mut cc = Command::new("cc");
-    cc.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"]).arg("-o").arg(&made);
-    cc.args(SOURCES.iter().filter(|(name, _)| name.ends_with(".c")).map(|(name, _)| scratch.path().join(name)));
+    cc.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread"])
+        .arg("-o")
+        .arg(&made);
+    cc.args(
+        SOURCES.iter().filter(|(name, _)| name.ends_with(".c")).map(|(name, _)| scratch.path().join(name)),
+    );
     let output = cc.arg("-ldl").output().context("run cc, the C compiler")?;
     ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
     // Whoever else compiles it at this moment makes the same.

@@ -78,7 +78,9 @@ impl Table {
 
     /// Runs with faults in them, pairs counted once.
     pub fn runs(&self) -> usize {
-        self.rows.values().map(|row| row.tally.runs).sum::<usize>() + self.in_one_run.runs + self.in_recovery.runs
+        self.rows.values().map(|row| row.tally.runs).sum::<usize>()
+            + self.in_one_run.runs
+            + self.in_recovery.runs
     }
 
     fn note(&mut self, faults: &[Fault], result: anyhow::Result<()>) {
@@ -105,7 +107,16 @@ impl fmt::Display for Table {
         writeln!(
             f,
             "{:<10}{:<10}{:>7}{:>7}{:>9}{:>8}{:>9}{:>9}{:>8}{:>12}\n{line}",
-            "class", "operation", "points", "runs", "went on", "halted", "refused", "aborted", "killed", "violations"
+            "class",
+            "operation",
+            "points",
+            "runs",
+            "went on",
+            "halted",
+            "refused",
+            "aborted",
+            "killed",
+            "violations"
         )?;
         for ((class, operation), row) in &self.rows {
             let of = |end| row.ends.get(&end).copied().unwrap_or_default();
@@ -117,7 +128,8 @@ impl fmt::Display for Table {
                 "{class:<10}{operation:<10}{points:>7}{runs:>7}{went_on:>9}{halted:>8}{refused:>9}{aborted:>9}{killed:>8}{violations:>12}"
             )?;
         }
-        let pairs = [("pairs in one run", self.in_one_run), ("pairs, the second in recovery", self.in_recovery)];
+        let pairs =
+            [("pairs in one run", self.in_one_run), ("pairs, the second in recovery", self.in_recovery)];
         for (what, Tally { runs, violations }) in pairs {
             writeln!(f, "{what:<30}{runs:>4}{violations:>56}")?;
         }

@@ -33,7 +33,9 @@ fn found(injector: &Injector, class: &str, operation: &str, effect: Effect, find
         assert_eq!((end, trace::injected(&events)), (End::Killed, 1));
         injector.judge(folder.path())
     });
-    verdicts.filter(|verdict| verdict.as_ref().is_err_and(|error| format!("{error:#}").contains(finding))).count()
+    verdicts
+        .filter(|verdict| verdict.as_ref().is_err_and(|error| format!("{error:#}").contains(finding)))
+        .count()
 }
 
 /// RocksDB recovers from ENOSPC by itself, and would then replay a write that it called failed into some families only.

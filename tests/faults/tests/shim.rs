@@ -58,7 +58,13 @@ impl Disk {
     fn settings(&self, faults: &[&str]) -> Settings {
         let path = |name: &str| self.0.path().join(name);
         let faults = faults.iter().map(|text| fault(text)).collect();
-        Settings { roots: vec![path("disk")], stash: path("stash"), faults, seconds: Some(60), ..Settings::default() }
+        Settings {
+            roots: vec![path("disk")],
+            stash: path("stash"),
+            faults,
+            seconds: Some(60),
+            ..Settings::default()
+        }
     }
 
     fn run(&self, deed: &str, settings: &Settings) -> Output {
@@ -76,7 +82,9 @@ impl Disk {
 }
 
 fn fault(text: &str) -> Fault {
-    let [class, operation, ordinal, effect] = text.split(':').collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let [class, operation, ordinal, effect] = text.split(':').collect::<Vec<_>>()[..] else {
+        panic!("{text}")
+    };
     let effect = Effect::ALL.into_iter().find(|e| e.name() == effect).unwrap();
     let point = Point { class: class.into(), operation: operation.into(), ordinal: ordinal.parse().unwrap() };
     Fault { point, effect }
