@@ -7,9 +7,13 @@ FUZZ_TARGETS ?= $(notdir $(basename $(wildcard tests/fuzz/fuzz_targets/*.rs)))
 FUZZ_SECONDS ?= 60
 FUZZ_MALLOC_MB ?= 64
 FUZZ_RSS_MB ?= 2048
+# For `make faults` and `make torture`: pairs to draw, what they are drawn by, and cases at a time.
+FAULT_PAIRS ?= 300
+FAULT_SEED ?= 1
+FAULT_JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test demo check fmt clippy doc links deny bench bench-deps fuzz corpus clean-demo
+.PHONY: help deps build test demo check fmt clippy doc links deny bench bench-deps fuzz faults torture corpus clean-demo
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -62,6 +66,15 @@ bench-deps: deps ## Install and build the peers that benchmarks are held against
 fuzz: deps ## Fuzz each target for FUZZ_SECONDS=60 with the address sanitizer; FUZZ_TARGETS="evidence answer"
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
 	@CARGO="$(CARGO)" SECONDS_EACH=$(FUZZ_SECONDS) MALLOC_MB=$(FUZZ_MALLOC_MB) RSS_MB=$(FUZZ_RSS_MB) tests/fuzz/run $(FUZZ_TARGETS)
+
+faults: deps ## Inject every fault into file operations, FAULT_PAIRS=300 pairs of them, and flip bits; FAULT_SEED=1, FAULT_JOBS=2
+	$(CARGO) build --locked --bin pds-faults
+	$(CARGO) run --locked --quiet --bin pds-faults -- matrix --pairs $(FAULT_PAIRS) --seed $(FAULT_SEED) --jobs $(FAULT_JOBS)
+	$(CARGO) run --locked --quiet --bin pds-faults -- flips --seed $(FAULT_SEED)
+
+torture: deps ## As faults, with every pair: hours
+	$(CARGO) build --locked --bin pds-faults
+	$(CARGO) run --locked --quiet --bin pds-faults -- matrix --seed $(FAULT_SEED) --jobs $(FAULT_JOBS)
 
 corpus: deps ## Build and check PQUIC's own plugins: PDS_PLUGIN_CORPUS=<checkout of p-quic/pquic>
 	@test -d "$(PDS_PLUGIN_CORPUS)" || { echo "set PDS_PLUGIN_CORPUS to a checkout of p-quic/pquic" >&2; exit 2; }

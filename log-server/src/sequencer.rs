@@ -111,6 +111,19 @@ pub struct Rules {
     pub reserve_bytes: u64,
 }
 
+impl Rules {
+    /// What `config` says.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            interval: Duration::from_secs(config.epoch_interval_s),
+            decide_within_s: config.decide_within_s,
+            queue_limit: config.queue_limit,
+            disk: config.data_dir.clone(),
+            reserve_bytes: config.free_space_reserve_mib << 20,
+        }
+    }
+}
+
 /// The writer thread's state; all of it is that thread's alone.
 pub struct Sequencer {
     rules: Rules,
@@ -186,7 +199,8 @@ impl Sequencer {
         info!(waiting = self.queue.len(), "sequencer ended; what waits is in the queue");
     }
 
-    fn apply(&mut self, commands: impl Iterator<Item = Command>) {
+    /// Carries out commands that came together: their submissions share one sync.
+    pub fn apply(&mut self, commands: impl Iterator<Item = Command>) {
         let mut group = Vec::new();
         for command in commands {
             match command {
@@ -387,7 +401,8 @@ impl Sequencer {
         }
     }
 
-    fn close_epoch(&mut self, now: PosixTime) {
+    /// Closes the next epoch at `now` and publishes it; after a fault it does nothing.
+    pub fn close_epoch(&mut self, now: PosixTime) {
         self.close(now, false);
     }
 

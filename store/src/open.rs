@@ -173,8 +173,12 @@ fn other_format(path: &Path, found: &[u8]) -> StoreError {
 }
 
 fn open_database(options: &Options, path: &Path, budget: &MemoryBudget) -> Result<DB, StoreError> {
-    DB::open_cf_descriptors(options, path, families(budget)?)
-        .map_err(StoreError::database(format!("open {}", path.display())))
+    let db = DB::open_cf_descriptors(options, path, families(budget)?)
+        .map_err(StoreError::database(format!("open {}", path.display())))?;
+    // RocksDB keeps the last of its diary's head in memory, and on a full disk would end the process over it (see
+    // `options`). Compacting a range in which there is nothing does nothing but write that out.
+    db.compact_range(Some([0xff; 2]), Some([0xff; 3]));
+    Ok(db)
 }
 
 fn lock_existing(path: &Path) -> Result<File, StoreError> {

@@ -1,6 +1,8 @@
 //! How RocksDB is set up: every option that is not its default, with the reason.
 
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Options};
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, LogLevel, Options,
+};
 
 use crate::{DatabaseError, Family, StoreError};
 
@@ -31,15 +33,20 @@ pub(crate) fn database(budget: &MemoryBudget) -> Options {
     options.set_recycle_log_file_num(0);
     // Damage found by a background job stops writing at once. (The default; stated because we depend on it.)
     options.set_paranoid_checks(true);
+    // After a write that failed for want of room, RocksDB goes on by itself: it writes the families' memory to tables and
+    // drops the log. Done one by one, an end in between would have it replay the failed write from the log into some of
+    // the families only, and one batch would no longer be one.
+    options.set_atomic_flush(true);
     // All families share one budget, whatever is written most.
     options.set_db_write_buffer_size(budget.write_buffer_bytes);
     // Bounds what an open has to replay, and the memory of an open for reading, which cannot flush.
     options.set_max_total_wal_size(4 * budget.write_buffer_bytes as u64);
     // Bounds open files and the memory of their readers; the default keeps every file open.
     options.set_max_open_files(512);
-    // RocksDB's own diary: few small files instead of a thousand growing ones.
+    // RocksDB's own diary, LOG, holds the options of this start and nothing after: built with assertions, as Debian does,
+    // RocksDB ends the process when it cannot go on with it, and a full disk must not end reading.
+    options.set_log_level(LogLevel::Fatal);
     options.set_keep_log_file_num(4);
-    options.set_max_log_file_size(4 << 20);
     options
 }
 

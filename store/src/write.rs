@@ -340,6 +340,8 @@ impl Store {
 
     fn failed(&self, doing: &'static str, error: rocksdb::Error) -> StoreError {
         self.poisoned.store(true, Ordering::Release);
+        // After ENOSPC, RocksDB would write again as soon as it finds room: tables, and a new log. Reads go on.
+        self.db.cancel_all_background_work(false);
         StoreError::database(doing)(error)
     }
 }

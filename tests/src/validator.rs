@@ -1,6 +1,7 @@
 //! A validator in a temporary folder: made, started, killed, started again.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
 
@@ -27,6 +28,7 @@ pub const ORIGIN: &str = "pv.test.example";
 pub struct Validator {
     folder: TempDir,
     settings: BTreeMap<String, String>,
+    environment: Vec<(String, OsString)>,
     running: Option<Running>,
 }
 
@@ -78,7 +80,7 @@ impl Validator {
             ("log_format", "\"json\"".to_owned()),
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value)).into();
-        let validator = Self { folder, settings, running: None };
+        let validator = Self { folder, settings, environment: Vec::new(), running: None };
         std::fs::create_dir(validator.path("scratch")).unwrap();
         validator.write_config();
         validator
@@ -88,6 +90,11 @@ impl Validator {
     pub fn set(&mut self, key: &str, value: &str) {
         self.settings.insert(key.to_owned(), value.to_owned());
         self.write_config();
+    }
+
+    /// Variables in the environment of its server from the next start on; of no other command.
+    pub fn set_environment(&mut self, environment: Vec<(String, OsString)>) {
+        self.environment = environment;
     }
 
     /// A path in its folder.
@@ -151,7 +158,9 @@ impl Validator {
     /// Starts it and waits for nothing.
     pub fn spawn(&self) -> Process {
         assert!(self.running.is_none(), "it runs already");
-        Process::spawn(self.command(&["--config", "pv.toml"]))
+        let mut command = self.command(&["--config", "pv.toml"]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Process::spawn(command)
     }
 
     /// Its process.
