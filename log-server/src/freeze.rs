@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use pds_schemas::disk::Head;
@@ -16,6 +16,7 @@ use crate::backup::manifest::HeadLine;
 use crate::config::Config;
 use crate::control::{Connection, Reply, Request};
 use crate::epoch_writer::EpochContent;
+use crate::line::Line;
 use crate::queue::Queue;
 use crate::recovery;
 use crate::sequencer::{Command, Rules, Sequencer, now};
@@ -51,8 +52,8 @@ fn stopped(config: &Config) -> anyhow::Result<Head> {
     let next_index = store.next_queue_index().context("read queue")?;
     let shared = Arc::new(Shared::new(store, published));
     // Nobody builds: what waits fails.
-    let (builder, _places) = mpsc::channel();
-    let sequencer = Sequencer::new(Rules::of(config), writer, shared, queue, next_index, builder);
+    let line = Line::new(0, Duration::ZERO);
+    let sequencer = Sequencer::new(Rules::of(config), writer, shared, queue, next_index, line);
     let (commands, inbox) = mpsc::channel();
     let (answer, mut frozen) = oneshot::channel();
     commands.send(Command::Freeze(Instant::now(), answer)).context("ask for the last epoch")?;

@@ -83,7 +83,8 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
 
     runtime.spawn(control.serve(control_socket));
     let uploads = Uploads::new(config, places);
-    let api = Api::new(shared, identity, commands.clone(), uploads, metrics).keeping(config.answer_cache_mib << 20);
+    let api =
+        Api::new(shared, identity, commands.clone(), uploads, metrics).keeping(config.answer_cache_mib << 20);
     let end = sequencer_ends(config, termination, commands, sequencer);
     let served = runtime.block_on(serve(config, listener, api, end));
     stop.store(true, Ordering::Relaxed);

@@ -111,19 +111,6 @@ pub struct Rules {
     pub reserve_bytes: u64,
 }
 
-impl Rules {
-    /// What `config` says.
-    pub fn of(config: &Config) -> Self {
-        Self {
-            interval: Duration::from_secs(config.epoch_interval_s),
-            decide_within_s: config.decide_within_s,
-            queue_limit: config.queue_limit,
-            disk: config.data_dir.clone(),
-            reserve_bytes: config.free_space_reserve_mib << 20,
-        }
-    }
-}
-
 /// The writer thread's state; all of it is that thread's alone.
 pub struct Sequencer {
     rules: Rules,

@@ -1,7 +1,5 @@
 //! Logs that have ended, and copies that are only served.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
-
 use std::process::Output;
 
 use pds_schemas::json::{Outcome, Progress, SubmissionStatus};

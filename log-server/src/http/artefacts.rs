@@ -63,8 +63,8 @@ fn checked_changes(store: &Store, key: &PublicKey, epoch: EpochNumber) -> anyhow
 }
 
 /// `GET /records/{sha256}`: a name record, whatever became of it since.
-pub async fn record(api: State<Api>, digest: Path<String>) -> Answer {
-    blob(&api, BlobKind::NameRecord, CBOR, &digest)
+pub async fn record(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, &uri, (BlobKind::NameRecord, path::RECORD, CBOR), &digest)
 }
 
 /// `GET /bindings/{sha256}`.

@@ -90,6 +90,7 @@ mod path {
     pub const INCLUSION: &str = "/proofs/inclusion";
     pub const CONSISTENCY: &str = "/proofs/consistency";
     pub const STR: &str = "/epochs/{epoch}";
+    pub const RECORD: &str = "/records/{digest}";
     pub const BINDING: &str = "/bindings/{digest}";
     pub const CAUSE: &str = "/causes/{digest}";
     pub const POLICY: &str = "/policies/{digest}";
@@ -109,7 +110,7 @@ pub fn router(api: Api) -> Router {
         (path::CONSISTENCY, get(log::consistency)),
         (path::STR, get(artefacts::str)),
         ("/epochs/{epoch}/changes", get(artefacts::changes)),
-        ("/records/{digest}", get(artefacts::record)),
+        (path::RECORD, get(artefacts::record)),
         (path::BINDING, get(artefacts::binding)),
         (path::CAUSE, get(artefacts::cause)),
         (path::POLICY, get(artefacts::policy)),

@@ -71,8 +71,11 @@ pub fn run(injector: &Injector, each: usize, seed: u64) -> anyhow::Result<Report
     Ok(report)
 }
 
+/// What bytes are for, and where such bytes are: a file and the range in it.
+type Kinds = BTreeMap<String, Vec<(PathBuf, std::ops::Range<usize>)>>;
+
 /// All files with bytes in them, by what these are for.
-fn kinds(layout: &Layout) -> anyhow::Result<BTreeMap<String, Vec<(PathBuf, std::ops::Range<usize>)>>> {
+fn kinds(layout: &Layout) -> anyhow::Result<Kinds> {
     let mut kinds: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for folder in ["data", "data/store", "keys"] {
         for entry in std::fs::read_dir(layout.0.join(folder))? {

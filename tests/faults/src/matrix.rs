@@ -51,7 +51,7 @@ pub fn run(injector: &Injector, extent: Extent) -> anyhow::Result<Table> {
     each(&firsts, extent.jobs, "first faults of pairs", |i, fault| {
         let mut random = extent.pairs.map(|_| Random::new(extent.seed.wrapping_add(i as u64)));
         if let Err(error) = pairs(injector, fault, random.as_mut(), &seen, &table) {
-            record(&table, |table| table.violation(&[fault.clone()], &error));
+            record(&table, |table| table.violation(std::slice::from_ref(fault), &error));
         }
     });
     table.into_inner().context("a case ended in panic")

@@ -5,18 +5,20 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use pds_core::acceptance::Acceptance;
 use pds_log_server::config::Config;
 use pds_log_server::decide::{Decision, decide};
 use pds_log_server::intake::{Candidate, check};
+use pds_log_server::line::Line;
 use pds_log_server::queue::{Queue, current_record};
 use pds_log_server::recovery;
 use pds_log_server::sequencer::{Acknowledged, Command, Refusal, Rules, Sequencer, now};
 use pds_log_server::shared::{Published, Shared};
 use pds_schemas::{Artefact, Digest};
+use pds_service::http::Client;
 use pds_tests::plugins::{HOLDS, developer, name, signed, tiny};
 use pds_validator::build::BuildEnvironment;
 use pds_validator::reproducible::{Against, Reproducible};
@@ -51,7 +53,6 @@ struct Session {
     policy: Digest,
     shared: Arc<Shared>,
     sequencer: Sequencer,
-    _places: Receiver<u64>,
     journal: Journal,
     trace: Option<PathBuf>,
     /// The head that was told last.
@@ -105,22 +106,12 @@ fn start(config: Config, journal: Journal, trace: Option<PathBuf>) -> anyhow::Re
     let policy = *writer.policy.digest();
     let acceptance = Acceptance::of_policy(&config.policy())?;
     let shared = Arc::new(Shared::new(store, published));
-    let (places, inbox) = channel();
-    let sequencer =
-        Sequencer::new(Rules::of(&config), writer, Arc::clone(&shared), queue, next_index, places);
+    // Nobody builds: the scenario decides.
+    let line = Line::new(0, Duration::ZERO);
+    let sequencer = Sequencer::new(Rules::of(&config), writer, Arc::clone(&shared), queue, next_index, line);
     let told = shared.published();
-    let mut session = Session {
-        config,
-        acceptance,
-        policy,
-        shared,
-        sequencer,
-        _places: inbox,
-        journal,
-        trace,
-        told,
-        halted: false,
-    };
+    let mut session =
+        Session { config, acceptance, policy, shared, sequencer, journal, trace, told, halted: false };
     session.journal.head(&session.told)?;
     Ok(session)
 }
@@ -237,7 +228,7 @@ impl Session {
 fn candidate(plugin: &str, release: u64) -> anyhow::Result<Candidate> {
     let plugin = tiny(plugin, &format!("{HOLDS}// {release}\n"));
     let prepared = signed(&plugin, release, &developer(1));
-    check(&prepared.upload.to_bytes()).context("a submission is unsound")
+    check(&prepared.upload.to_bytes(), Client::Many).context("a submission is unsound")
 }
 
 fn built() -> Outcome {

@@ -7,11 +7,11 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use pds_core::epoch::NameEvents;
 use pds_core::name_record::{Decision, NameEvent};
-use pds_schemas::{Digest, EpochNumber, Evidence, PluginName, PosixTime, Release};
+use pds_schemas::{Artefact, Digest, EpochNumber, Evidence, PluginName, PosixTime, Release};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use super::super::{Api, router};
+use super::super::{Api, Uploads, router};
 use super::*;
 use crate::config::tests::config_in;
 use crate::epoch_writer::{EpochContent, EpochWriter};
@@ -35,7 +35,8 @@ impl World {
         let published = writer.close(PosixTime(1), failed("a.b")).unwrap();
         let shared = Arc::new(Shared::new(Arc::clone(&writer.store), published));
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-        let api = Api::new(shared, identity, mpsc::channel().0, metrics).keeping(bytes);
+        let uploads = Uploads::new(&config, Arc::default());
+        let api = Api::new(shared, identity, mpsc::channel().0, uploads, metrics).keeping(bytes);
         Self { writer, router: router(api.clone()), api, _folder: folder }
     }
 
