@@ -1,7 +1,7 @@
 //! The validator's HTTP API. Read-only but for `POST /submissions`; every answer is checked before it is given.
 //!
 //! tlog-tiles paths are C2SP's; the rest is in ARCHITECTURE.md, "HTTP". Handlers read one [`crate::shared::Published`] and
-//! the database; what they made and may give again is in [`answers`].
+//! the database; what they made and may give again is in `answers`.
 
 mod answers;
 mod artefacts;

@@ -101,7 +101,7 @@ async fn kept_answer_equals_the_one_that_was_made() {
         "/checkpoint",
         "/tile/0/000.p/1",
         "/proofs/inclusion?leaf=0&size=1",
-        "/proofs/consistency?from=0&to=1",
+        "/proofs/consistency?from=1&to=1",
         "/epochs/0",
         &format!("/policies/{policy}"),
         "/plugins/a.b",
