@@ -59,7 +59,7 @@ impl Store {
         self.get_artefact(Family::Epochs, &epoch.0.to_be_bytes())
     }
 
-    /// The encoded [`Transition`] of `epoch`.
+    /// The encoded `Transition` of `epoch`.
     ///
     /// # Errors
     /// [`StoreError::Database`].
