@@ -43,7 +43,8 @@ pub struct Config {
     /// Properties that must be proved for a plugin to be validated. Default `"structure & reproducible"`.
     #[serde(default = "default_acceptance")]
     pub acceptance: String,
-    /// Submissions that may wait for their decision. More are answered 503. Default 10,000; at most 50,000.
+    /// Submissions that may wait for their decision, about 600 bytes of memory each. More are answered 503. Default 10,000;
+    /// at most 1,000,000.
     #[serde(default = "default_queue_limit")]
     pub queue_limit: usize,
     /// Of these, those that one key signed. More are answered 429. Default a quarter of `queue_limit`; and nobody has more
@@ -54,8 +55,8 @@ pub struct Config {
     /// owners.
     #[serde(default)]
     pub queue_limit_per_client: Option<usize>,
-    /// Submissions that are built and decided at a time, owners taking turns; with more than one, no owner has all. 1 to
-    /// 64, default 1.
+    /// Submissions that are built and decided at a time, owners taking turns; with more than one, no owner has all. 0 to
+    /// 64, default 1. With 0 nothing is decided here: what is accepted waits, and fails once it is overdue.
     #[serde(default = "default_builders")]
     pub builders: usize,
     /// Mebibytes that uploads under way take up together, of which one client has an eighth. More are answered 503 and 429.
@@ -148,14 +149,14 @@ impl Config {
         };
         bounded("epoch_interval_s", self.epoch_interval_s, 1, 86_400)?;
         bounded("decide_within_s", self.decide_within_s, 2 * self.epoch_interval_s, 30 * 86_400)?;
-        bounded("queue_limit", self.queue_limit as u64, 1, 50_000)?;
+        bounded("queue_limit", self.queue_limit as u64, 1, 1_000_000)?;
         for (key, share) in [
             ("queue_limit_per_owner", self.queue_limit_per_owner),
             ("queue_limit_per_client", self.queue_limit_per_client),
         ] {
             bounded(key, share.unwrap_or(1) as u64, 1, self.queue_limit as u64)?;
         }
-        bounded("builders", self.builders as u64, 1, 64)?;
+        bounded("builders", self.builders as u64, 0, 64)?;
         bounded("upload_memory_mib", self.upload_memory_mib as u64, 128, 65_536)?;
         bounded("compile_limit_s", self.compile_limit_s, 1, 600)?;
         bounded("shutdown_grace_s", self.shutdown_grace_s, 0, 3600)?;

@@ -69,6 +69,8 @@ pub struct Claim {
 #[derive(Debug, Default)]
 pub struct Queue {
     waiting: BTreeMap<u64, Waiting>,
+    /// How many of them have no decision: asked for after every group of commands, however many wait.
+    undecided: usize,
     /// For each name with a waiting submission: how many, and the claim.
     claims: HashMap<PluginName, (usize, Claim)>,
     /// The places of all that waits.
@@ -124,7 +126,7 @@ impl Queue {
 
     /// How many are undecided.
     pub fn undecided(&self) -> usize {
-        self.waiting.values().filter(|w| w.decision.is_none()).count()
+        self.undecided
     }
 
     /// Whether an epoch has something to say of some submission.
@@ -170,6 +172,7 @@ impl Queue {
             admitted: false,
         };
         self.waiting.insert(index, waiting);
+        self.undecided += 1;
     }
 
     /// Who has `name` by what waits or by the tree; `None` when nobody does.
@@ -202,6 +205,7 @@ impl Queue {
     pub fn decide(&mut self, index: u64, decision: Settled) -> Option<Digest> {
         let waiting = self.waiting.get_mut(&index).filter(|w| w.decision.is_none())?;
         waiting.decision = Some(decision);
+        self.undecided -= 1;
         Some(waiting.digest)
     }
 

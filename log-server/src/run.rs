@@ -42,7 +42,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let mut writer = recovery::open(config)?;
     if writer.is_frozen() {
         info!("the log is frozen: serving what was published, and signing nothing more");
-    } else {
+    } else if config.builders > 0 {
         check_confinement(config)?;
     }
     let published = match recovery::published(&writer)? {
@@ -166,9 +166,11 @@ async fn sequencer_ends(
     let ended = tokio::select! {
         ended = &mut sequencer => ended,
         signal = termination => {
-            info!(signal, grace_s = config.shutdown_grace_s, "finishing what was accepted");
+            // Without builders there is nothing to wait for.
+            let grace_s = if config.builders > 0 { config.shutdown_grace_s } else { 0 };
+            info!(signal, grace_s, "finishing what was accepted");
             // New submissions are refused from here on; reads go on until the last epoch is closed.
-            let _ = commands.send(Command::Finish(Instant::now() + Duration::from_secs(config.shutdown_grace_s)));
+            let _ = commands.send(Command::Finish(Instant::now() + Duration::from_secs(grace_s)));
             sequencer.await
         }
     };

@@ -79,12 +79,12 @@ fn config_is_refused_when_a_value_is_out_of_bounds() {
     };
     refused("epoch_interval_s = 60", "epoch_interval_s = 0", "epoch_interval_s is 1 to 86400, not 0");
     refused("decide_within_s = 3600", "decide_within_s = 119", "decide_within_s is 120 to");
-    refused("queue_limit = 10000", "queue_limit = 50001", "queue_limit is 1 to 50000");
+    refused("queue_limit = 10000", "queue_limit = 1000001", "queue_limit is 1 to 1000000");
     let (from, says) = ("queue_limit_per_owner = 2500", "queue_limit_per_owner is 1 to 10000");
     refused(from, "queue_limit_per_owner = 10001", says);
     let (from, says) = ("queue_limit_per_client = 2500", "queue_limit_per_client is 1 to 10000");
     refused(from, "queue_limit_per_client = 0", says);
-    refused("builders = 1", "builders = 65", "builders is 1 to 64");
+    refused("builders = 1", "builders = 65", "builders is 0 to 64");
     refused("upload_memory_mib = 256", "upload_memory_mib = 127", "upload_memory_mib is 128 to 65536");
     refused("answer_memory_mib = 256", "answer_memory_mib = 255", "http.answer_memory_mib is 256 to 65536");
     refused("compile_limit_s = 20", "compile_limit_s = 0", "compile_limit_s is 1 to 600");

@@ -58,3 +58,23 @@ fn acknowledgements_survive_when_the_process_is_killed_after_the_last() {
     validator.stop();
     validator.fsck();
 }
+
+#[test]
+fn submissions_wait_for_a_start_with_builders_when_there_are_none() {
+    let mut validator = Validator::new();
+    validator.set("builders", "0");
+    // Were the end to wait for decisions, it would wait for an hour.
+    validator.set("shutdown_grace_s", "3600");
+    validator.start();
+    let prepared = signed(&tiny("org.example.waits", FAILS), 1, &developer(1));
+    assert_eq!(validator.http().submit(&prepared.upload.to_bytes()).status, 202);
+    validator.wait_epochs(2);
+    assert_eq!(validator.status(&prepared.digest).progress, Progress::Queued);
+    validator.stop();
+
+    validator.set("builders", "1");
+    validator.start();
+    validator.wait_published(&prepared.digest);
+    validator.stop();
+    validator.fsck();
+}

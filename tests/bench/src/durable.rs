@@ -404,7 +404,11 @@ fn start(table: &mut Table, scale: &Scale, folder: &Path) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn read_all(folder: &Path) -> std::io::Result<usize> {
+/// Reads every file of a folder; gives their bytes.
+///
+/// # Errors
+/// The disk's.
+pub fn read_all(folder: &Path) -> std::io::Result<usize> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         bytes += fs::read(entry?.path())?.len();

@@ -8,6 +8,7 @@
 mod durable;
 mod growth;
 mod http;
+mod intake;
 mod libraries;
 mod limit;
 mod log;
@@ -79,6 +80,8 @@ enum Part {
     Durable,
     /// Requests over HTTP.
     Http,
+    /// Submissions over HTTP.
+    Intake,
     /// Other libraries.
     Libraries,
 }
@@ -106,6 +109,8 @@ pub struct Scale {
     pub http_turn: Duration,
     /// Turns of server and peer.
     pub http_turns: usize,
+    /// How long submissions are sent.
+    pub intake_time: Duration,
 }
 
 impl Options {
@@ -129,6 +134,7 @@ impl Scale {
                 proofs: 300,
                 http_turn: Duration::from_millis(100),
                 http_turns: 1,
+                intake_time: Duration::from_millis(300),
             },
             false => Self {
                 names: options.names as usize,
@@ -141,6 +147,7 @@ impl Scale {
                 proofs: 10_000,
                 http_turn: Duration::from_secs(2),
                 http_turns: 7,
+                intake_time: Duration::from_secs(10),
             },
         }
     }
@@ -166,6 +173,7 @@ fn main() -> anyhow::Result<()> {
                 durable::measure(table, &names, &scale, &options.dir).context("measure durable epochs")?;
             }
             Part::Http => http::measure(table, &names, &scale, &options.dir).context("measure HTTP")?,
+            Part::Intake => intake::measure(table, &scale, &options.dir).context("measure intake")?,
             Part::Libraries => {
                 libraries::measure(table, options.peer_names).context("measure other libraries")?
             }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROWS: [&str; 33] = [
+const ROWS: [&str; 37] = [
     "hash",
     "build",
     "epoch",
@@ -36,9 +36,13 @@ const ROWS: [&str; 33] = [
     "start",
     "growth-durable-2000",
     "growth-proof-stored-2000",
+    "server-start",
     "http-tile",
     "http-evidence-hot",
     "http-evidence",
+    "server-memory",
+    "intake",
+    "intake-p99",
 ];
 
 #[test]

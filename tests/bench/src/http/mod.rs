@@ -7,7 +7,7 @@ mod hello;
 mod load;
 mod nginx;
 mod process;
-mod world;
+pub mod world;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -19,8 +19,10 @@ use anyhow::{Context, ensure};
 use pds_schemas::{Artefact, Evidence};
 
 pub use self::hello::serve as serve_hello;
-use self::process::Server;
+pub use self::process::Server;
 use crate::Scale;
+use crate::durable::read_all;
+use crate::measure::wall;
 use crate::names::Names;
 use crate::table::{Must, Table, Unit};
 
@@ -51,8 +53,17 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale, dir: &Path) -> a
     let count = scale.names;
     let config = world::make(&folder, names, count).context("make a validator")?;
     let own = std::env::current_exe()?;
-    let server = start(own.with_file_name("pds-log-server"), &["--config"], &config, &folder.join("address"))
-        .context("start pds-log-server, which `cargo build --workspace` builds")?;
+    let (server, started) = wall(|| {
+        let server = start_validator(&config)?;
+        load::fetch(server.address, "/readyz").map(|_| server)
+    });
+    let server = server?;
+    let (read, reading) = wall(|| read_all(&folder.join("data").join("store")));
+    let workload =
+        format!("server process: from its start to ready, {count} names, {:.0} MB", read? as f64 / 1e6);
+    let against = ("reading every file of its database once", reading.as_nanos() as f64);
+    let bounded = table.push("server-start", Unit::WallNs, (workload, started.as_nanos() as f64), against);
+    bounded.must(Must::AtMost(3e9));
     let hello_file = folder.join("hello");
     let hello =
         start(own, &["--serve-hello"], &hello_file, &hello_file).context("start axum saying hello")?;
@@ -87,7 +98,22 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale, dir: &Path) -> a
         let pair = compare(scale, (&server, name), (&hello, greet))?;
         row(table, bound, &workload, "axum saying hello", pair);
     }
+    let workload = format!("server process: peak memory (VmHWM) after this load, {count} names");
+    let against = ("the keys and commitments of its names", 64.0 * count as f64);
+    let bounded = table.push("server-memory", Unit::Bytes, (workload, server.peak_memory()?), against);
+    bounded.must(Must::AtMost(f64::from(400 << 20)));
     Ok(())
+}
+
+/// Starts the validator of this configuration, which [`world`] made.
+///
+/// # Errors
+/// As [`Server::start`].
+pub fn start_validator(config: &Path) -> anyhow::Result<Server> {
+    let program = std::env::current_exe()?.with_file_name("pds-log-server");
+    let address = config.with_file_name("address");
+    start(program, &["--config"], config, &address)
+        .context("start pds-log-server, which `cargo build --workspace` builds")
 }
 
 fn start(

@@ -58,6 +58,19 @@ impl Server {
         all.map(|pid| cpu_of(&pid)).sum()
     }
 
+    /// Most bytes of memory that the server had so far.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn peak_memory(&self) -> anyhow::Result<f64> {
+        // proc_pid_status(5): the peak resident set size, in kibibytes.
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("a process has a peak")?;
+        let kib: f64 = peak.trim().trim_end_matches(" kB").parse().context("VmHWM")?;
+        Ok(kib * 1024.0)
+    }
+
     fn end(&mut self) -> anyhow::Result<ExitStatus> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM)?;

@@ -21,20 +21,30 @@ use crate::validator::START;
 /// Names of one epoch while the tree is filled, below the most that an epoch may change.
 const FILL: usize = 50_000;
 
+/// Makes a validator without names in `folder`, with `options` behind those that every one has here; gives its
+/// configuration's file.
+///
+/// # Errors
+/// The disk's.
+pub fn init(folder: &Path, options: &str) -> anyhow::Result<PathBuf> {
+    let file = folder.join("validator.toml");
+    // No epoch is closed while requests are measured.
+    let text = "origin = \"bench.example/log\"\nlisten = \"127.0.0.1:0\"\naddress_file = \"address\"\ndata_dir = \"data\"\n\
+                log_key = \"log.key\"\nstr_key = \"str.key\"\nepoch_interval_s = 86400\ndecide_within_s = 172800\n\
+                allow_unconfined = true\nlog_filter = \"error\"\nshutdown_grace_s = 0\n";
+    fs::write(&file, format!("{text}{options}"))?;
+    identity::init(&Config::load(&file)?)?;
+    Ok(file)
+}
+
 /// Makes a validator in `folder` whose log has a full tile and whose tree has the first `count` names, each with a
 /// validated release; gives its configuration's file.
 ///
 /// # Errors
 /// The disk's.
 pub fn make(folder: &Path, names: &Names, count: usize) -> anyhow::Result<PathBuf> {
-    let file = folder.join("validator.toml");
-    // No epoch is closed while requests are measured.
-    let text = "origin = \"bench.example/log\"\nlisten = \"127.0.0.1:0\"\naddress_file = \"address\"\ndata_dir = \"data\"\n\
-                log_key = \"log.key\"\nstr_key = \"str.key\"\nepoch_interval_s = 86400\ndecide_within_s = 172800\n\
-                allow_unconfined = true\nlog_filter = \"error\"\nshutdown_grace_s = 0\n";
-    fs::write(&file, text)?;
+    let file = init(folder, "")?;
     let config = Config::load(&file)?;
-    identity::init(&config)?;
     let mut writer = recovery::open(&config)?;
     let all: Vec<usize> = (0..count).collect();
     for some in all.chunks(FILL) {
