@@ -14,6 +14,7 @@ use pds_service::telemetry::{LogFormat, parse_filter};
 use serde::Deserialize;
 
 use crate::admission::QueueLimits;
+use crate::queue::NAMES_AN_EPOCH;
 
 /// What `pds-log-server --config FILE` reads. Relative paths start from the file's folder.
 #[derive(Clone, Debug, Deserialize)]
@@ -44,7 +45,7 @@ pub struct Config {
     #[serde(default = "default_acceptance")]
     pub acceptance: String,
     /// Submissions that may wait for their decision, about 600 bytes of memory each. More are answered 503. Default 10,000;
-    /// at most 1,000,000.
+    /// at most 32,768, so that one epoch can say of all that wait that they are overdue.
     #[serde(default = "default_queue_limit")]
     pub queue_limit: usize,
     /// Of these, those that one key signed. More are answered 429. Default a quarter of `queue_limit`; and nobody has more
@@ -149,7 +150,7 @@ impl Config {
         };
         bounded("epoch_interval_s", self.epoch_interval_s, 1, 86_400)?;
         bounded("decide_within_s", self.decide_within_s, 2 * self.epoch_interval_s, 30 * 86_400)?;
-        bounded("queue_limit", self.queue_limit as u64, 1, 1_000_000)?;
+        bounded("queue_limit", self.queue_limit as u64, 1, NAMES_AN_EPOCH as u64)?;
         for (key, share) in [
             ("queue_limit_per_owner", self.queue_limit_per_owner),
             ("queue_limit_per_client", self.queue_limit_per_client),

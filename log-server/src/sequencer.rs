@@ -415,6 +415,9 @@ impl Sequencer {
         match self.writer.close(now, content) {
             Ok(epoch) => {
                 let (number, names) = (epoch.str.epoch.0, epoch.str.names);
+                // Before anybody can see the epoch.
+                gauge!("pds_epoch").set(number as f64);
+                gauge!("pds_names").set(names as f64);
                 self.shared.publish(epoch);
                 info!(
                     epoch = number,
@@ -424,8 +427,6 @@ impl Sequencer {
                     ms = started.elapsed().as_millis() as u64,
                     "epoch closed"
                 );
-                gauge!("pds_epoch").set(number as f64);
-                gauge!("pds_names").set(names as f64);
                 histogram!("pds_epoch_close_seconds").record(started.elapsed().as_secs_f64());
             }
             Err(error) => {

@@ -79,7 +79,7 @@ fn config_is_refused_when_a_value_is_out_of_bounds() {
     };
     refused("epoch_interval_s = 60", "epoch_interval_s = 0", "epoch_interval_s is 1 to 86400, not 0");
     refused("decide_within_s = 3600", "decide_within_s = 119", "decide_within_s is 120 to");
-    refused("queue_limit = 10000", "queue_limit = 1000001", "queue_limit is 1 to 1000000");
+    refused("queue_limit = 10000", "queue_limit = 32769", "queue_limit is 1 to 32768");
     let (from, says) = ("queue_limit_per_owner = 2500", "queue_limit_per_owner is 1 to 10000");
     refused(from, "queue_limit_per_owner = 10001", says);
     let (from, says) = ("queue_limit_per_client = 2500", "queue_limit_per_client is 1 to 10000");

@@ -37,8 +37,8 @@ const ANSWER: usize = 16 << 10;
 pub fn measure(table: &mut Table, scale: &Scale, dir: &Path) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("pds-bench-intake-").tempdir_in(dir)?;
     let folder = folder.path().canonicalize()?;
-    let options = "builders = 0\nqueue_limit = 1000000\nqueue_limit_per_owner = 1000000\n\
-                   queue_limit_per_client = 1000000\n[http]\nconnections_per_client = 128\nrequests_per_client = 128\n";
+    let options = "builders = 0\nqueue_limit = 32768\nqueue_limit_per_owner = 32768\n\
+                   queue_limit_per_client = 32768\n[http]\nconnections_per_client = 128\nrequests_per_client = 128\n";
     let server = start_validator(&world::init(&folder, options)?)?;
     let before = server.cpu()?;
     let started = Instant::now();

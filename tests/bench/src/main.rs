@@ -147,7 +147,7 @@ impl Scale {
                 proofs: 10_000,
                 http_turn: Duration::from_secs(2),
                 http_turns: 7,
-                intake_time: Duration::from_secs(10),
+                intake_time: Duration::from_secs(3),
             },
         }
     }

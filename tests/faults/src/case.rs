@@ -103,7 +103,10 @@ impl Injector {
         let told = journal::read(&layout.journal())?.split_off(told_before);
         let killed = output.status.signal() == Some(Signal::KILL.as_raw());
         let diary = faults.iter().any(|fault| fault.point.class == "other");
-        let aborted = output.status.signal() == Some(Signal::ABORT.as_raw()) && (diary || told.is_empty());
+        // RocksDB as Debian builds it asserts that `sync_file_range` fails for no other reason than that there is none.
+        let range = faults.iter().any(|fault| fault.point.operation == "range");
+        let aborted =
+            output.status.signal() == Some(Signal::ABORT.as_raw()) && (diary || range || told.is_empty());
         ensure!(
             killed || aborted || output.status.success(),
             "the run ended with {}: {}, after {:?}, having told {}",
