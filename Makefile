@@ -35,7 +35,7 @@ test: build ## Run every test, documentation's too
 demo: build ## From C source to offline proof, each claim checked; leaves nothing running
 	@$(DEMO) run
 
-check: fmt clippy test doc links deny ## All that a change must pass, but the demo
+check: fmt clippy test doc links deny ## All that a change must pass, but demo and faults
 
 fmt:
 	$(CARGO) fmt --all --check

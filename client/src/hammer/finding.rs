@@ -200,7 +200,7 @@ pub enum FailureKind {
     Timeout,
     /// 429 or 503: too busy.
     Refused(u16),
-    /// Another status than 200, but 404 and 410, which are findings.
+    /// Another status than 200, but 404, which is a finding; 410 is how a frozen log answers.
     Status(u16),
     /// Pointed elsewhere.
     Redirect,
@@ -247,7 +247,7 @@ impl From<ApiError> for Trouble {
             ApiError::Http(HttpError::Timeout(_)) => FailureKind::Timeout,
             ApiError::Http(HttpError::Redirect { .. }) => FailureKind::Redirect,
             ApiError::Http(http) => match http.status() {
-                Some(404 | 410) => return Finding::Answer(error).into(),
+                Some(404) => return Finding::Answer(error).into(),
                 Some(status @ (429 | 503)) => FailureKind::Refused(status),
                 Some(status) => FailureKind::Status(status),
                 None if http.is_nonsense() => return Finding::Answer(error).into(),
