@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
-use pds_store::Store;
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
@@ -24,6 +23,7 @@ use crate::backup;
 use crate::backup::manifest::HeadLine;
 use crate::config::Config;
 use crate::sequencer::Command;
+use crate::shared::Shared;
 
 /// Its name in the data folder.
 const SOCKET_FILE: &str = "control.sock";
@@ -31,6 +31,8 @@ const SOCKET_FILE: &str = "control.sock";
 const LINE_BYTES: u64 = 64 << 10;
 /// Longest that a request may take to come.
 const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// Checkpoints that are made before one has met an epoch between commit and publication too often.
+const CHECKPOINT_TRIES: usize = 10;
 /// Longest path that fits a socket's address (`sun_path`), with the zero at its end.
 const ADDRESS_BYTES: usize = 108;
 
@@ -104,7 +106,7 @@ impl Connection {
 #[derive(Clone, Debug)]
 pub struct Control {
     data_dir: PathBuf,
-    store: Arc<Store>,
+    shared: Arc<Shared>,
     /// Held while there is a checkpoint: there is room for one.
     checkpoint: Arc<Mutex<()>>,
     /// To the sequencer.
@@ -114,10 +116,10 @@ pub struct Control {
 }
 
 impl Control {
-    /// Over the validator of `config`, whose `store` is open and whose sequencer listens to `commands`.
-    pub fn new(config: &Config, store: Arc<Store>, commands: Sender<Command>) -> Self {
+    /// Over the validator of `config` that shows `shared`, whose sequencer listens to `commands`.
+    pub fn new(config: &Config, shared: Arc<Shared>, commands: Sender<Command>) -> Self {
         let grace = Duration::from_secs(config.shutdown_grace_s);
-        Self { data_dir: config.data_dir.clone(), store, checkpoint: Arc::default(), commands, grace }
+        Self { data_dir: config.data_dir.clone(), shared, checkpoint: Arc::default(), commands, grace }
     }
 
     /// Listens, in place of a server that is gone: the database's lock says so. Needs a tokio runtime around it.
@@ -203,8 +205,8 @@ impl Control {
         let Ok(turn) = Arc::clone(&self.checkpoint).try_lock_owned() else {
             return Err("another backup is under way".to_owned());
         };
-        let (store, data_dir) = (Arc::clone(&self.store), self.data_dir.clone());
-        let made = tokio::task::spawn_blocking(move || backup::checkpoint(&store, &data_dir)).await;
+        let (shared, data_dir) = (Arc::clone(&self.shared), self.data_dir.clone());
+        let made = tokio::task::spawn_blocking(move || published_checkpoint(&shared, &data_dir)).await;
         match made {
             Ok(Ok(made)) => {
                 info!(epochs = made.head.as_ref().map_or(0, |head| head.size.0), "made a checkpoint");
@@ -216,6 +218,24 @@ impl Control {
             }
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// A checkpoint in `data_dir` whose head is published.
+///
+/// A head that is committed but not in the guard is known to nobody: a copy that serves it, and a validator that goes on
+/// from an older one, would be two histories.
+fn published_checkpoint(shared: &Shared, data_dir: &Path) -> anyhow::Result<Checkpoint> {
+    for _ in 0..CHECKPOINT_TRIES {
+        let made = backup::checkpoint(&shared.store, data_dir)?;
+        if made.head.as_ref().is_none_or(|head| head.size <= shared.published().head.size) {
+            return Ok(made);
+        }
+    }
+    backup::remove_checkpoint(data_dir)?;
+    match shared.halted() {
+        Some(reason) => bail!("the last epoch was not published ({reason}); start the server again first"),
+        None => bail!("an epoch is being published; try again"),
     }
 }
 

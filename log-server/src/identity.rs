@@ -39,22 +39,39 @@ impl Identity {
     /// # Errors
     /// Names the file that is missing, unreadable, open to others, or not this validator's.
     pub fn load(config: &Config) -> anyhow::Result<Self> {
+        let identity = Self::read(config)?;
+        identity.ensure_is(&PublicIdentity::load(&config.data_dir)?, config, &config.data_dir)?;
+        Ok(identity)
+    }
+
+    /// Reads both keys, whatever data they are for.
+    ///
+    /// # Errors
+    /// As [`Identity::load`].
+    pub fn read(config: &Config) -> anyhow::Result<Self> {
         let log = key_file::read(&config.log_key).context("read the log's key")?;
         let str = key_file::read(&config.str_key).context("read the STR key")?;
         if log == str {
             bail!("{} and {} hold the same key", config.log_key.display(), config.str_key.display());
         }
-        let identity = Self { log: NoteSigner::new(KeyName::new(&*config.origin)?, &log.to_bytes())?, str };
-        let (own, recorded) = (identity.public(&config.origin)?, PublicIdentity::load(&config.data_dir)?);
+        Ok(Self { log: NoteSigner::new(KeyName::new(&*config.origin)?, &log.to_bytes())?, str })
+    }
+
+    /// Refuses public keys, `recorded` in `folder`, that are not those of this identity.
+    ///
+    /// # Errors
+    /// Names them.
+    pub fn ensure_is(&self, recorded: &PublicIdentity, config: &Config, folder: &Path) -> anyhow::Result<()> {
+        let own = self.public(&config.origin)?;
         if own.log != recorded.log || own.str != recorded.str {
             bail!(
                 "the keys are not those that {} was made with ({}, {}): a log keeps its keys and its origin",
-                config.data_dir.display(),
+                folder.display(),
                 recorded.log,
                 recorded.str
             );
         }
-        Ok(identity)
+        Ok(())
     }
 
     fn public(&self, origin: &str) -> anyhow::Result<PublicIdentity> {

@@ -12,7 +12,7 @@ use pds_store::{Store, fsck};
 use crate::backup::manifest::{HeadLine, Manifest, copy_file};
 use crate::config::{Config, STORE_FOLDER};
 use crate::fsck::keys_of;
-use crate::identity::PublicIdentity;
+use crate::identity::{Identity, PublicIdentity};
 use crate::recovery::standing::{MayNotSign, Standing, open_guard, standing};
 use crate::staging::Staged;
 
@@ -77,6 +77,10 @@ fn check(config: &Config, folder: &Path) -> anyhow::Result<Restored> {
         keys.origin,
         config.origin
     );
+    // Without them it can only be served, and whose log it is is for its readers to know.
+    if config.log_key.exists() && config.str_key.exists() {
+        Identity::read(config)?.ensure_is(&identity, config, folder)?;
+    }
     let store =
         Store::open(folder.join(STORE_FOLDER), &config.memory()).context("open the copied database")?;
     // The checkpoint may have been made while an epoch was under way.

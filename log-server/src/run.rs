@@ -58,7 +58,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     // Before the threads begin, so that nothing that fails from here on leaves them behind.
     let (listener, termination) = runtime.block_on(listen(config))?;
     let (commands, inbox) = mpsc::channel();
-    let control = Control::new(config, store, commands.clone());
+    let control = Control::new(config, Arc::clone(&shared), commands.clone());
     let control_socket = runtime.block_on(async { control.listen() })?;
 
     let line = Line::new(config.builders, RETRY_AFTER);

@@ -112,6 +112,43 @@ fn backup_of_a_stopped_validator_goes_on_where_it_was() {
 }
 
 #[test]
+fn head_that_was_never_published_is_not_backed_up() {
+    let mut validator = Validator::new();
+    validator.set("epoch_interval_s", "3600");
+    validator.set("decide_within_s", "7200");
+    validator.start();
+    validator.stop();
+    let before = std::fs::read(validator.guard()).unwrap();
+    // One epoch for each run: the one that an orderly end closes.
+    validator.start();
+    let prepared = signed(&tiny("org.example.a", HOLDS), 1, &developer(1));
+    assert_eq!(validator.http().submit(&prepared.upload.to_bytes()).status, 202);
+    validator.stop();
+
+    let newest = std::fs::read(validator.guard()).unwrap();
+    assert_ne!(before, newest);
+    std::fs::write(validator.guard(), &before).unwrap();
+    refused(&backup(&validator, "copy"), "start it once first");
+    assert!(!validator.path("copy").exists() && !validator.path("copy.partial").exists());
+    validator.start();
+    validator.stop();
+    assert_eq!(std::fs::read(validator.guard()).unwrap(), newest);
+    well(&backup(&validator, "copy"));
+}
+
+#[test]
+fn backup_of_other_keys_is_not_restored() {
+    let mut other = Validator::started();
+    other.stop();
+    let validator = Validator::new();
+    std::fs::remove_dir_all(validator.path("data")).unwrap();
+    let copy = validator.path("copy");
+    well(&backup(&other, copy.to_str().unwrap()));
+    refused(&restore(&validator, "copy"), "the keys are not those");
+    assert!(!validator.path("data").exists());
+}
+
+#[test]
 fn backup_without_a_socket_does_not_disturb_a_running_validator() {
     let mut validator = Validator::started();
     std::fs::remove_file(validator.path("data/control.sock")).unwrap();

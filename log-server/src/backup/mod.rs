@@ -16,6 +16,7 @@ use self::manifest::{BackedUp, HeadLine, Manifest, copy_file};
 use crate::config::{Config, STORE_FOLDER};
 use crate::control::{self, Reply, Request};
 use crate::identity::{LOG_VKEY_FILE, PublicIdentity, STR_VKEY_FILE};
+use crate::recovery::standing::{Standing, open_guard, standing};
 use crate::staging::{Staged, remove_if_there};
 
 /// Where in the data folder a checkpoint is made, to be copied.
@@ -28,15 +29,20 @@ const CHECKPOINT_FOLDER: &str = "checkpoint";
 /// # Errors
 /// When `target` exists, the validator's data is not to be had, or a file is not to be copied.
 pub fn run(config: &Config, target: &Path) -> anyhow::Result<Manifest> {
+    // First: one backup of a validator at a time, and one that has to wait is not to disturb what the other has copied.
+    let (mut manifest, source) = Source::open(config)?;
+    let filled = fill(config, target, &source, &mut manifest);
+    source.close(config)?;
+    filled?.commit().with_context(|| format!("put the backup in its place, {}", target.display()))?;
+    Ok(manifest)
+}
+
+fn fill(config: &Config, target: &Path, source: &Source, manifest: &mut Manifest) -> anyhow::Result<Staged> {
     let staged = Staged::begin(target);
     let staged = staged.with_context(|| format!("make the new folder {}", target.display()))?;
-    let (mut manifest, source) = Source::open(config)?;
-    let copied = copy(&config.data_dir, &source.folder, staged.folder(), &mut manifest);
-    source.close(config)?;
-    copied?;
+    copy(&config.data_dir, &source.folder, staged.folder(), manifest)?;
     manifest.write(staged.folder())?;
-    staged.commit().with_context(|| format!("put the backup in its place, {}", target.display()))?;
-    Ok(manifest)
+    Ok(staged)
 }
 
 /// Makes a checkpoint of `store` in `data_dir`.
@@ -68,14 +74,16 @@ struct Source {
     folder: PathBuf,
     /// To the server that made the checkpoint, and keeps it while this is open; none when this process made it.
     server: Option<control::Connection>,
+    /// The open database of a stopped one: no server starts, and no other backup begins, while this is copied.
+    store: Option<Store>,
 }
 
 impl Source {
     fn open(config: &Config) -> anyhow::Result<(Manifest, Self)> {
         let origin = PublicIdentity::load(&config.data_dir)?.log.origin().to_owned();
-        let (made, server) = match control::Connection::open(&config.data_dir)? {
+        let (made, server, store) = match control::Connection::open(&config.data_dir)? {
             Some(mut server) => match server.ask(&Request::Backup)? {
-                Reply::Checkpoint(made) => (made, Some(server)),
+                Reply::Checkpoint(made) => (made, Some(server), None),
                 Reply::Refused(reason) => bail!("the server makes no backup: {reason}"),
                 Reply::Frozen(_) => bail!("the server answers something else"),
             },
@@ -83,20 +91,35 @@ impl Source {
                 let store = Store::open(config.store_dir(), &config.memory());
                 let store =
                     store.with_context(|| format!("open the database in {}", config.data_dir.display()))?;
-                (checkpoint(&store, &config.data_dir)?, None)
+                ensure_published(config, &store)?;
+                (checkpoint(&store, &config.data_dir)?, None, Some(store))
             }
         };
         let control::Checkpoint { folder, head, submissions } = made;
-        Ok((Manifest::new(&origin, head, submissions), Self { folder, server }))
+        Ok((Manifest::new(&origin, head, submissions), Self { folder, server, store }))
     }
 
     /// A server removes its checkpoint itself, also when this process is killed.
     fn close(self, config: &Config) -> anyhow::Result<()> {
-        match self.server {
-            Some(_) => Ok(()),
-            None => remove_checkpoint(&config.data_dir),
+        match (self.server, &self.store) {
+            (None, Some(_)) => remove_checkpoint(&config.data_dir),
+            _ => Ok(()),
         }
     }
+}
+
+/// Refuses a head that is committed but not in the guard, for nobody has seen it yet; see `control.rs`. A database that
+/// may not sign, such as a copy that is only served, is as good as its head.
+fn ensure_published(config: &Config, store: &Store) -> anyhow::Result<()> {
+    let path = config.guard_file();
+    let Ok(guard) = open_guard(&path) else { return Ok(()) };
+    let head = store.head().context("read head")?;
+    if let Ok(Standing::GuardOneBehind) = standing(&guard, &path, head.as_ref(), store) {
+        bail!(
+            "the last epoch was not published, since the server ended before it moved the guard; start it once first"
+        );
+    }
+    Ok(())
 }
 
 fn copy(data_dir: &Path, checkpoint: &Path, to: &Path, manifest: &mut Manifest) -> anyhow::Result<()> {
