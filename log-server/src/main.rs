@@ -4,10 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use mimalloc::MiMalloc;
 use pds_log_server::backup::manifest::Manifest;
 use pds_log_server::config::Config;
 use pds_log_server::{backup, catch_up, freeze, fsck, identity, restore, run};
 use pds_schemas::TreeSize;
+
+/// Pages of the tree and connections come and go in different threads, for which the C library's allocator keeps arenas.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// A plugin validator: rebuilds and verifies submitted plugins, and signs one tree of what it validated every epoch.
 #[derive(Parser)]

@@ -330,11 +330,11 @@ fn ten_thousand_idle_connections_cost_bounded_memory() {
         until("gone", || metric(http, "pds_http_connections") <= 1);
     }
     println!("{count} idle connections: {} KiB each, rounds {rounds:?}", rounds[0] / count as u64 / 1024);
-    assert!(rounds[0] / (count as u64) < MOST_EACH, "{count} connections: {rounds:?} bytes");
-    // The C library's allocator has an arena for each thread, and one does not use what was freed in another. So it may grow
-    // to what all threads took at different times, but not with each round.
-    let most = 2 * MOST_EACH * count as u64;
-    assert!(rounds.iter().all(|round| *round < most), "memory is used again: {rounds:?} bytes");
+    // Whichever threads they come and go in, later ones use what the earlier ones gave back.
+    assert!(
+        rounds.iter().all(|round| round / (count as u64) < MOST_EACH),
+        "{count} connections: {rounds:?} bytes"
+    );
 }
 
 #[test]

@@ -26,9 +26,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
+use mimalloc::MiMalloc;
 
 use crate::names::Names;
 use crate::table::Table;
+
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Measure trees, epochs, proofs and the log beside their limits, and print a table.
 #[derive(Debug, Parser)]
