@@ -44,12 +44,8 @@ pub fn run(config: &Config, backup: &Path) -> anyhow::Result<Restored> {
         config.origin
     );
     let target = &config.data_dir;
-    let staged = Staged::begin(target).with_context(|| {
-        format!(
-            "make the data folder {}; a restore goes where there is none, or an empty one",
-            target.display()
-        )
-    })?;
+    let staged = Staged::begin(target);
+    let staged = staged.with_context(|| format!("make the data folder {}", target.display()))?;
     std::fs::create_dir(staged.folder().join(STORE_FOLDER)).context("create the database's folder")?;
     for file in &manifest.files {
         let from = backup.join(&file.path);
