@@ -39,6 +39,12 @@ pub struct Room {
     share: Share,
 }
 
+impl Room {
+    fn bytes(&self) -> usize {
+        self.units.num_permits() * UNIT
+    }
+}
+
 impl Uploads {
     /// Within what `config` grants; `places` are those of the queue.
     pub fn new(config: &Config, places: Arc<Places>) -> Self {
@@ -66,13 +72,7 @@ impl Uploads {
             if bytes.len() + data.len() > Upload::MAX_BYTES {
                 return Err(body_too_large(Upload::MAX_BYTES));
             }
-            bytes.extend_from_slice(&data);
-            while room.units.num_permits() * UNIT < bytes.len() {
-                if !room.share.grow() {
-                    return Err(self.over_share());
-                }
-                room.units.merge(self.unit()?);
-            }
+            self.take(&mut room, &mut bytes, &data)?;
         }
         Ok((bytes, room))
     }
@@ -93,6 +93,23 @@ impl Uploads {
     fn room(&self, client: Client) -> Result<Room, Problem> {
         let share = self.shares.take(client).ok_or_else(|| self.over_share())?;
         Ok(Room { units: self.unit()?, share })
+    }
+
+    /// Adds `data` to `bytes`, and first what these take up to `room`: what is allocated is never more than is counted.
+    fn take(&self, room: &mut Room, bytes: &mut Vec<u8>, data: &[u8]) -> Result<(), Problem> {
+        let length = bytes.len() + data.len();
+        while room.bytes() < length {
+            if !room.share.grow() {
+                return Err(self.over_share());
+            }
+            room.units.merge(self.unit()?);
+        }
+        if bytes.capacity() < length {
+            // A vector that grows by itself takes up to twice what it holds.
+            bytes.reserve_exact(room.bytes() - bytes.len());
+        }
+        bytes.extend_from_slice(data);
+        Ok(())
     }
 
     fn unit(&self) -> Result<OwnedSemaphorePermit, Problem> {
@@ -117,5 +134,31 @@ impl Uploads {
     /// Units that nobody holds.
     pub fn free(&self) -> usize {
         self.memory.available_permits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::config_in;
+
+    #[test]
+    fn body_takes_no_more_memory_than_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let uploads = Uploads::new(&config_in(folder.path()), Arc::default());
+        let all = uploads.free();
+        for length in [1, 1000, UNIT - 1, UNIT, UNIT + 1, 3 * UNIT + 1] {
+            let data = vec![7; length];
+            let mut room = uploads.room(Client::Many).unwrap();
+            let mut bytes = Vec::new();
+            for frames in 1..=9 {
+                uploads.take(&mut room, &mut bytes, &data).unwrap();
+                assert_eq!(bytes.len(), frames * length);
+                assert_eq!(room.bytes(), bytes.len().next_multiple_of(UNIT));
+                assert!(bytes.capacity() <= room.bytes(), "{} of {}", bytes.capacity(), room.bytes());
+            }
+            assert_eq!(room.bytes(), (all - uploads.free()) * UNIT);
+        }
+        assert_eq!(uploads.free(), all);
     }
 }
