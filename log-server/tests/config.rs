@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use pds_log_server::config::Config;
+
 fn example() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/log-server.toml");
     std::fs::read_to_string(path).unwrap()
@@ -100,4 +102,60 @@ fn config_is_refused_when_a_value_is_out_of_bounds() {
     refused("log_filter = \"info\"", "log_filter = \"a=b=c\"", "log_filter");
     refused("log_format = \"text\"", "log_format = \"xml\"", "xml");
     refused("listen = \"127.0.0.1:7400\"", "listen = \"localhost\"", "listen");
+}
+
+/// What stands between the option `key` and the options before it, on one line.
+fn comment(text: &str, key: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|line| self::key(line) == Some(key)).unwrap();
+    let above = lines[..at].iter().rev().skip_while(|line| self::key(line).is_some());
+    let mut comment: Vec<&str> = above.map_while(|line| line.strip_prefix("# ")).collect();
+    comment.reverse();
+    comment.join(" ")
+}
+
+/// `86400` as `86,400`.
+fn grouped(number: &str) -> String {
+    let digits = number.bytes().rev().collect::<Vec<_>>();
+    let groups = digits.chunks(3).map(|group| String::from_utf8(group.to_vec()).unwrap());
+    groups.collect::<Vec<_>>().join(",").chars().rev().collect()
+}
+
+#[test]
+fn example_states_the_bounds_of_every_option_that_has_them() {
+    let text = uncommented(&example());
+    let mut bounded = 0;
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(" = ").filter(|(_, value)| value.parse::<u64>().is_ok())
+        else {
+            continue;
+        };
+        let refusal = check(&text.replace(&format!("\n{line}\n"), &format!("\n{key} = {}\n", i64::MAX)));
+        let message = String::from_utf8(refusal.stderr).unwrap();
+        assert_eq!(refusal.status.code(), Some(1), "{key} has no bounds");
+        let (_, bounds) = message.split_once(&format!("{key} is ")).unwrap_or_else(|| panic!("{message}"));
+        let (least, most) = bounds.split_once(',').unwrap().0.split_once(" to ").unwrap();
+        let bounds = match key {
+            "decide_within_s" => format!("two epochs to {}", grouped(most)),
+            "queue_limit_per_owner" | "queue_limit_per_client" => format!("{least} to queue_limit"),
+            _ => format!("{} to {}", grouped(least), grouped(most)),
+        };
+        let comment = comment(&example(), key);
+        assert!(comment.contains(&bounds), "{key} = {value} is {bounds}, and the comment is: {comment}");
+        bounded += 1;
+    }
+    assert_eq!(bounded, 25);
+}
+
+#[test]
+fn example_has_the_defaults_of_the_code() {
+    let parse = |text: &str| Config::parse(Path::new("log-server.toml"), text).unwrap();
+    let (default, mut stated) = (parse(&example()), parse(&uncommented(&example())));
+    assert_eq!(stated.guard_file(), default.guard_file());
+    assert_eq!(format!("{:?}", stated.queue_limits()), format!("{:?}", default.queue_limits()));
+    // Their defaults follow from other options.
+    (stated.guard, stated.queue_limit_per_owner, stated.queue_limit_per_client) = (None, None, None);
+    // There is none: it is an example.
+    stated.address_file = None;
+    assert_eq!(format!("{stated:#?}"), format!("{default:#?}"));
 }
