@@ -420,6 +420,13 @@ async fn command_prints_figures_and_exits_by_findings() {
     for usage in [&["hammer", &fake.url][..], &["hammer"], &[&hammer[..], &["--mix", "tiles=1"]].concat()] {
         assert_eq!(pds(usage).0, 2, "{usage:?}");
     }
+    fake.lie(Lie::None);
+    std::fs::write(desk.path("names"), format!("{PLUGIN}\norg.example.nobody\n")).unwrap();
+    for operation in ["evidence=1", "history=1"] {
+        let (code, out, err) = pds(&[&hammer[..], &["--names", "names", "--mix", operation]].concat());
+        assert_eq!(code, 2, "{out}");
+        assert!(err.contains("org.example.nobody") && !err.contains(PLUGIN), "{err}");
+    }
     let key = fake.world.lock().unwrap().log_key().verifier().to_string();
     let (code, out, _) = pds(&["hammer", &fake.url, "--vkey", &key, "--seconds", "1", "--quiet"]);
     assert_eq!(code, 0, "{out}");

@@ -16,6 +16,7 @@ use super::finding::{FailureKind, Finding, Trouble};
 use super::journal::{self, Entry, JournalError};
 use super::operation::Operation;
 use super::promise::{Promise, Standing};
+use super::run::HammerError;
 use super::session::{Answered, Session};
 use super::target::{Offered, Target};
 use super::view::{Contradiction, ContradictionKind};
@@ -55,6 +56,9 @@ pub enum CheckError {
     /// Receipts in the journal, and no keys of a validator.
     #[error("the journal has receipts: to check them takes --trust and --validator")]
     NotAValidator,
+    /// What ends a run; a check does nothing of it.
+    #[error(transparent)]
+    Run(HammerError),
     /// Nobody there, or overloaded.
     #[error("the server does not answer: {0}")]
     Unreachable(FailureKind),
@@ -150,7 +154,6 @@ fn finding(trouble: Trouble) -> Result<Finding, CheckError> {
     match trouble {
         Trouble::Finding(finding) => Ok(*finding),
         Trouble::Failure(failure) => Err(CheckError::Unreachable(failure.kind)),
-        // No journal is written here.
-        Trouble::Journal(source) => Err(JournalError::Io { path: std::path::PathBuf::new(), source }.into()),
+        Trouble::End(error) => Err(CheckError::Run(error)),
     }
 }

@@ -55,7 +55,7 @@ impl Session {
         answered: &mut Answered,
     ) -> Result<(), Trouble> {
         let Verified { str, record, .. } = self.verified_evidence(known, name, None, answered).await?;
-        Ok(self.names.hold(name, str.epoch, record.as_ref(), true)?)
+        self.names.hold(name, str.epoch, record.as_ref(), true)
     }
 
     /// [`super::Operation::Absence`].
@@ -89,7 +89,7 @@ impl Session {
     ) -> Result<(), Trouble> {
         let epoch = EpochNumber(random.below(self.head().await?.checkpoint.size.0));
         let verified = self.verified_evidence(known, name, Some(epoch), answered).await?;
-        Ok(self.names.hold(name, epoch, verified.record.as_ref(), false)?)
+        self.names.hold(name, epoch, verified.record.as_ref(), false)
     }
 
     /// [`super::Operation::History`]: a chain, and evidence of the epoch of one of its records has that record.
@@ -103,7 +103,14 @@ impl Session {
         random: &mut Random,
         answered: &mut Answered,
     ) -> Result<(), Trouble> {
-        let history = answered.by(self.target.api.history(name, None)).await?;
+        let history = match answered.by(self.target.api.history(name, None)).await {
+            // A name that was never seen has none, and rightly so; evidence tells.
+            Err(error) if error.is_not_found() => {
+                self.evidence(known, name, &mut Answered::default()).await?;
+                return Err(error.into());
+            }
+            history => history?,
+        };
         let wrong = |rule| Finding::History { name: name.clone(), rule };
         let records = read_chain(name, &history.records).map_err(wrong)?;
         let at = usize::try_from(random.below(records.len() as u64)).unwrap_or(0);

@@ -10,6 +10,7 @@ use pds_core::log::tile::{EntriesAddress, TileAddress};
 use pds_core::tlog_policy::EvaluationError;
 use pds_schemas::{Digest, EpochNumber, PluginName, PosixTime, Release, TreeSize};
 
+use super::run::HammerError;
 use super::view::Contradiction;
 use crate::api::ApiError;
 use crate::http::HttpError;
@@ -178,8 +179,8 @@ pub enum Trouble {
     Finding(Box<Finding>),
     /// Nothing can be told.
     Failure(Failure),
-    /// This machine cannot write the journal.
-    Journal(std::io::Error),
+    /// The run cannot go on, and that is not the server's doing.
+    End(HammerError),
 }
 
 /// An operation that failed as operations may.
@@ -231,6 +232,12 @@ impl Finding {
 impl From<Finding> for Trouble {
     fn from(finding: Finding) -> Self {
         Self::Finding(Box::new(finding))
+    }
+}
+
+impl From<HammerError> for Trouble {
+    fn from(error: HammerError) -> Self {
+        Self::End(error)
     }
 }
 

@@ -1,8 +1,17 @@
 //! What a server said that must hold for ever: a file of lines that only grows.
 //!
 //! The first line is [`HEADER`]. Each other is `receipt` or `checkpoint`, a space, and the base64 of a receipt's
-//! COSE_Sign1 or of a signed note, whose signatures make a checksum superfluous. A last line without its end was being
-//! written when the machine or the process stopped, and says nothing.
+//! COSE_Sign1 or of a signed note, whose signatures make a checksum superfluous.
+//!
+//! **What counts.** A submission counts as accepted once its line is written (with `sync`, on the disk), and not before:
+//! no report has one in it whose line is cut off. So a last line without its end, which was being written when the process
+//! was killed or the disk was full, is passed over, and cut off by the next run. The server may have acknowledged that
+//! submission: then it is not held to it, and never is it held to anything that it did not sign. Lines are written one
+//! at a time, so that is at most one for each end.
+//!
+//! **After a line that failed** none is written: what came of it is not known, and what followed would stand in one line
+//! with its beginning. A line that is there though it was reported as failed (a sync that failed) is as true as any.
+//! A line before the last that is none of these was not left by a run that ended: the file is refused.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -20,8 +29,15 @@ const LINE_BYTES: u64 = 128 << 10;
 /// A journal that is being written. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    file: Arc<Mutex<File>>,
+    lines: Arc<Mutex<Lines>>,
     sync: bool,
+}
+
+/// Where lines go, until one fails.
+#[derive(Debug)]
+struct Lines {
+    file: File,
+    has_failed: bool,
 }
 
 /// One line of a journal.
@@ -84,13 +100,17 @@ impl Journal {
         if sync {
             file.sync_all().map_err(io)?;
         }
-        Ok(Self { file: Arc::new(Mutex::new(file)), sync })
+        Ok(Self::on(file, sync))
+    }
+
+    fn on(file: File, sync: bool) -> Self {
+        Self { lines: Arc::new(Mutex::new(Lines { file, has_failed: false })), sync }
     }
 
     /// Writes down an acknowledgement, whose receipt is this base64.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says; then nothing more is written to this journal.
     pub async fn receipt(&self, base64: &str) -> io::Result<()> {
         self.append(format!("receipt {base64}\n")).await
     }
@@ -98,22 +118,30 @@ impl Journal {
     /// Writes down a checkpoint.
     ///
     /// # Errors
-    /// What the system says.
+    /// As [`Journal::receipt`].
     pub async fn checkpoint(&self, note: &str) -> io::Result<()> {
         self.append(format!("checkpoint {}\n", STANDARD.encode(note))).await
     }
 
     async fn append(&self, line: String) -> io::Result<()> {
         if !self.sync {
-            return self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
+            return self.lines.lock().unwrap_or_else(PoisonError::into_inner).append(&line, false);
         }
-        let file = Arc::clone(&self.file);
-        let written = tokio::task::spawn_blocking(move || {
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.write_all(line.as_bytes())?;
-            file.sync_data()
-        });
-        written.await.map_err(io::Error::other)?
+        let lines = Arc::clone(&self.lines);
+        let append = move || lines.lock().unwrap_or_else(PoisonError::into_inner).append(&line, true);
+        tokio::task::spawn_blocking(append).await.map_err(io::Error::other)?
+    }
+}
+
+impl Lines {
+    fn append(&mut self, line: &str, sync: bool) -> io::Result<()> {
+        if self.has_failed {
+            return Err(io::Error::other("nothing is written behind a line that failed"));
+        }
+        let written = self.file.write_all(line.as_bytes());
+        let written = if sync { written.and_then(|()| self.file.sync_data()) } else { written };
+        self.has_failed = written.is_err();
+        written
     }
 }
 
@@ -196,6 +224,39 @@ mod tests {
         Journal::open(&path, false).unwrap().receipt("BAUG").await.unwrap();
         expect.push(Entry::Receipt(vec![4, 5, 6]));
         assert_eq!(read(&path).unwrap(), expect);
+    }
+
+    /// A disk that is full in the middle of a line, and then has room again.
+    #[tokio::test]
+    async fn nothing_is_written_behind_a_line_that_failed_midway() {
+        let (disk, mut rest) = std::os::unix::net::UnixStream::pair().unwrap();
+        disk.set_nonblocking(true).unwrap();
+        rest.set_nonblocking(true).unwrap();
+        let journal = Journal::on(File::from(std::os::fd::OwnedFd::from(disk)), false);
+        let line = "A".repeat(100_000);
+        while journal.receipt(&line).await.is_ok() {}
+        let mut written = Vec::new();
+        assert_eq!(rest.read_to_end(&mut written).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let last = written.rsplit(|byte| *byte == b'\n').next().unwrap();
+        assert!(last.starts_with(b"receipt A") && last.len() < line.len(), "{} bytes", last.len());
+        assert!(journal.receipt("AQID").await.is_err());
+        drop(journal);
+        assert_eq!(rest.read_to_end(&mut written).unwrap(), 0);
+    }
+
+    /// However the last line is cut off.
+    #[test]
+    fn journal_says_what_its_whole_lines_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let whole = format!("{HEADER}\nreceipt AQID\n");
+        let last = "checkpoint YSBub3RlCg==\n";
+        for cut in 0..last.len() {
+            std::fs::write(&path, [&whole, &last[..cut]].concat()).unwrap();
+            assert_eq!(read(&path).unwrap(), [Entry::Receipt(vec![1, 2, 3])], "{cut}");
+        }
+        std::fs::write(&path, [&whole, last].concat()).unwrap();
+        assert_eq!(read(&path).unwrap().len(), 2);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use pds_schemas::{EpochNumber, NameRecord, PluginName, Release};
 
 use super::finding::{Finding, Trouble};
 use super::random::Random;
+use super::run::HammerError;
 use crate::api::ValidatorApi;
 
 /// Epochs whose changes are read to learn names from.
@@ -21,6 +22,8 @@ pub struct Names {
 #[derive(Debug, Default)]
 struct Known {
     list: Vec<PluginName>,
+    /// Whether names are in the list by the user's word alone.
+    is_given: bool,
     proved: HashMap<PluginName, Proved>,
 }
 
@@ -34,14 +37,16 @@ struct Proved {
 }
 
 impl Names {
-    /// Adds a name that is there, by somebody's word.
+    /// Adds a name that was proved to be there.
     pub fn add(&self, name: PluginName) {
         self.lock().list.push(name);
     }
 
-    /// Adds many.
-    pub fn extend(&self, names: impl IntoIterator<Item = PluginName>) {
-        self.lock().list.extend(names);
+    /// Adds names that are there by the user's word, who may be wrong.
+    pub fn give(&self, names: impl IntoIterator<Item = PluginName>) {
+        let mut known = self.lock();
+        known.list.extend(names);
+        known.is_given = !known.list.is_empty();
     }
 
     /// How many there are.
@@ -74,27 +79,33 @@ impl Names {
             let transition = api.changes(EpochNumber(epoch)).await?;
             found.extend(transition.changes.changes.into_iter().map(|change| change.name));
         }
-        self.extend(found.into_iter().take(most));
+        self.lock().list.extend(found.into_iter().take(most));
         Ok(())
     }
 
     /// Holds verified evidence about a known name, of an epoch, against what was proved of it. `is_now`: evidence of the
-    /// newest epoch, in which every known name is there.
+    /// newest epoch, in which every name is there that was proved to be, or that the server itself told of.
     ///
     /// # Errors
-    /// [`Finding::Vanished`], [`Finding::Receded`].
+    /// [`Finding::Vanished`], [`Finding::Receded`]; [`HammerError::NeverThere`] for a name that only the user told of.
     pub fn hold(
         &self,
         name: &PluginName,
         epoch: EpochNumber,
         record: Option<&NameRecord>,
         is_now: bool,
-    ) -> Result<(), Finding> {
+    ) -> Result<(), Trouble> {
         let mut known = self.lock();
         let proved = known.proved.get(name).copied();
         let Some(record) = record else {
-            let was_there = is_now || proved.is_some_and(|proved| proved.first <= epoch);
-            return if was_there { Err(Finding::Vanished { name: name.clone(), epoch }) } else { Ok(()) };
+            let was_proved = proved.is_some_and(|proved| proved.first <= epoch);
+            return match (was_proved, is_now, known.is_given) {
+                (true, _, _) | (_, true, false) => {
+                    Err(Finding::Vanished { name: name.clone(), epoch }.into())
+                }
+                (false, true, true) => Err(HammerError::NeverThere(name.clone()).into()),
+                (false, false, _) => Ok(()),
+            };
         };
         let now = (epoch, record.highest_release);
         let Some(proved) = proved else {
@@ -105,7 +116,7 @@ impl Names {
             if now.0 < proved.latest.0 { (now, proved.latest) } else { (proved.latest, now) };
         if earlier.1 > later.1 {
             let ((first, earlier), (second, later)) = (earlier, later);
-            return Err(Finding::Receded { name: name.clone(), first, earlier, second, later });
+            return Err(Finding::Receded { name: name.clone(), first, earlier, second, later }.into());
         }
         known.proved.insert(name.clone(), Proved { first: proved.first.min(epoch), latest: later });
         Ok(())
@@ -141,7 +152,11 @@ mod tests {
         let name: PluginName = "org.example.a".parse().unwrap();
         let hold = |epoch, release: Option<u64>| {
             let record = release.map(|release| record(&name, release));
-            names.hold(&name, EpochNumber(epoch), record.as_ref(), false)
+            match names.hold(&name, EpochNumber(epoch), record.as_ref(), false) {
+                Ok(()) => Ok(()),
+                Err(Trouble::Finding(finding)) => Err(*finding),
+                Err(other) => panic!("{other:?}"),
+            }
         };
         // Not yet there, as far as anybody knows.
         hold(3, None).unwrap();
@@ -156,5 +171,20 @@ mod tests {
         hold(4, Some(1)).unwrap();
         assert!(matches!(hold(4, None), Err(Finding::Vanished { .. })));
         assert!(names.hold(&name, EpochNumber(1), None, true).is_err());
+    }
+
+    #[test]
+    fn name_of_the_users_may_vanish_only_once_it_was_seen() {
+        let names = Names::default();
+        let (seen, wrong): (PluginName, PluginName) =
+            ("org.example.a".parse().unwrap(), "org.example.b".parse().unwrap());
+        names.give([seen.clone(), wrong.clone()]);
+        names.hold(&seen, EpochNumber(5), Some(&record(&seen, 1)), true).unwrap();
+        let vanished = names.hold(&seen, EpochNumber(6), None, true);
+        assert!(matches!(vanished, Err(Trouble::Finding(f)) if matches!(*f, Finding::Vanished { .. })));
+        let never = names.hold(&wrong, EpochNumber(6), None, true);
+        assert!(matches!(never, Err(Trouble::End(HammerError::NeverThere(name))) if name == wrong));
+        // It may come.
+        names.hold(&wrong, EpochNumber(6), None, false).unwrap();
     }
 }

@@ -8,6 +8,7 @@ use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
 use pds_schemas::{Digest, EpochNumber, Receipt, State};
 
 use super::finding::{Finding, Trouble};
+use super::run::HammerError;
 use super::session::{Answered, Session};
 use super::target;
 use crate::submit::{Prepared, ReceiptError, check_receipt};
@@ -119,7 +120,7 @@ impl Session {
         about("name", receipt.name == submission.name)?;
         about("release", receipt.release == submission.release)?;
         if let Some(journal) = &self.journal {
-            journal.receipt(&status.receipt).await.map_err(Trouble::Journal)?;
+            journal.receipt(&status.receipt).await.map_err(HammerError::Journal)?;
         }
         Ok(self.promises.take(Promise { receipt, base64: status.receipt })?)
     }
@@ -170,6 +171,7 @@ impl Session {
         if let Err(rule) = check_decision(receipt, status, &verified) {
             return Err(Finding::Outcome { name: name.clone(), release, epoch, rule }.into());
         }
+        self.names.hold(name, epoch, verified.record.as_ref(), false)?;
         // Only then was the epoch before possibly of after the promise.
         if let Some(before) = epoch.0.checked_sub(1).filter(|_| verified.str.time >= receipt.decide_by) {
             self.hold_in_time(known, receipt, Some(EpochNumber(before))).await?;

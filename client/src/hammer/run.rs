@@ -46,7 +46,7 @@ pub struct Plan {
     pub plugin_bytes: usize,
     /// Of 100 submitted plugins, those that do not compile.
     pub broken_percent: u8,
-    /// Names that are there; empty: those that changed in the latest epochs.
+    /// Names that are there, by the user's word; empty: those that changed in the latest epochs.
     pub names: Vec<PluginName>,
     /// Most names that are learned from the latest epochs.
     pub learn: usize,
@@ -81,6 +81,9 @@ pub enum HammerError {
     /// The journal cannot be written.
     #[error("write the journal")]
     Journal(#[source] std::io::Error),
+    /// A name of the plan that is not there, and was not seen to be.
+    #[error("{0} is given as a name that is there, and the validator proves that it is not")]
+    NeverThere(PluginName),
 }
 
 /// Drives a server as `plan` says, until its time is up or `stop` completes. `on_tick` is told the figures now and then.
@@ -147,7 +150,7 @@ fn check_operations(target: &Target, plan: &Plan) -> Result<(), HammerError> {
 /// The first checkpoint, and names to ask about.
 async fn prepare(session: &Session, plan: &Plan) -> Result<(), Trouble> {
     let head = session.head().await?;
-    session.names.extend(plan.names.iter().cloned());
+    session.names.give(plan.names.iter().cloned());
     let wants_names = plan.readers > 0 && plan.mix.operations().any(Operation::takes_a_name);
     if wants_names && session.names.is_empty() {
         session.names.learn(&session.target.api, head.checkpoint.size.0, plan.learn).await?;
@@ -162,7 +165,7 @@ fn end_early(session: &Session, trouble: Trouble) -> Result<Outcome, HammerError
     board.stop(now);
     match trouble {
         Trouble::Failure(failure) => Err(HammerError::Unreachable(failure.kind)),
-        Trouble::Journal(error) => Err(HammerError::Journal(error)),
+        Trouble::End(error) => Err(error),
         Trouble::Finding(finding) => {
             board.found(Operation::Checkpoint, *finding);
             Ok(outcome(session, &board))
@@ -195,13 +198,11 @@ async fn settle(crew: &Arc<Crew>) -> Result<(), HammerError> {
                     return None;
                 }
                 let result = crew.ask(&known, promise, &mut Answered::default()).await;
-                result.err().and_then(|trouble| crew.board.troubled(Operation::Status, trouble))
+                result.err().map(|trouble| crew.board.troubled(Operation::Status, trouble))
             }
         })
         .await;
-        if let Some(error) = asked.into_iter().flatten().next() {
-            return Err(HammerError::Journal(error));
-        }
+        asked.into_iter().flatten().collect::<Result<(), HammerError>>()?;
         tokio::time::sleep(ROUND.min(deadline.saturating_duration_since(Instant::now()))).await;
     }
     Ok(())

@@ -9,6 +9,7 @@ use super::finding::{Finding, Trouble};
 use super::journal::Journal;
 use super::names::Names;
 use super::promise::Promises;
+use super::run::HammerError;
 use super::target::{Offered, Target};
 use super::view::{Head, View};
 use crate::api::ApiError;
@@ -69,9 +70,12 @@ impl Session {
     pub async fn meet_signed(&self, offered: &Offered, before: Option<&Head>) -> Result<(), Trouble> {
         let is_new = self.view.meet(offered, before).await?;
         match &self.journal {
-            Some(journal) if is_new => journal.checkpoint(&offered.note).await.map_err(Trouble::Journal),
-            _ => Ok(()),
+            Some(journal) if is_new => {
+                journal.checkpoint(&offered.note).await.map_err(HammerError::Journal)?
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     /// The newest head; asks for one if there is none yet.

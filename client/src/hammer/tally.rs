@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::finding::{Failure, FailureKind, Finding, Trouble};
 use super::operation::Operation;
+use super::run::HammerError;
 
 /// Longest latency that is told apart: more counts as that.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -132,13 +133,13 @@ impl Board {
     }
 
     /// Whatever became of an operation that has no answer that holds; what is none of the server's doing comes back.
-    pub fn troubled(&self, operation: Operation, trouble: Trouble) -> Option<std::io::Error> {
+    pub fn troubled(&self, operation: Operation, trouble: Trouble) -> Result<(), HammerError> {
         match trouble {
             Trouble::Finding(finding) => self.found(operation, *finding),
             Trouble::Failure(failure) => self.failed(operation, failure),
-            Trouble::Journal(error) => return Some(error),
+            Trouble::End(error) => return Err(error),
         }
-        None
+        Ok(())
     }
 
     /// Operations of one worker's timetable that did not take place.
@@ -258,12 +259,12 @@ mod tests {
         let begin = Instant::now();
         let board = Board::new(begin);
         let busy = || Trouble::Failure(Failure { kind: FailureKind::Refused(503), retry_after: None });
-        assert!(board.troubled(Operation::Evidence, busy()).is_none());
-        assert!(board.troubled(Operation::Evidence, busy()).is_none());
+        assert!(board.troubled(Operation::Evidence, busy()).is_ok());
+        assert!(board.troubled(Operation::Evidence, busy()).is_ok());
         let finding = Finding::Appeared("org.example.x".parse().unwrap());
-        assert!(board.troubled(Operation::Absence, finding.into()).is_none());
+        assert!(board.troubled(Operation::Absence, finding.into()).is_ok());
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        assert!(board.troubled(Operation::Submit, Trouble::Journal(full)).is_some());
+        assert!(board.troubled(Operation::Submit, HammerError::Journal(full).into()).is_err());
         board.missed(3, 4);
         board.stop(begin + Duration::from_secs(10));
         let report = board.report(begin + Duration::from_secs(60));

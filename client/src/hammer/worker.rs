@@ -182,11 +182,7 @@ impl Crew {
                     self.board.failed(operation, failure);
                 }
             }
-            Err(trouble) => {
-                if let Some(error) = self.board.troubled(operation, trouble) {
-                    return Err(HammerError::Journal(error));
-                }
-            }
+            Err(trouble) => self.board.troubled(operation, trouble)?,
         }
         Ok(())
     }

@@ -41,7 +41,8 @@ pub struct Args {
     target: TargetArgs,
     #[command(flatten)]
     plan: PlanArgs,
-    /// Write every receipt and every new checkpoint down, for `pds hammer check`; goes on with a file that is there
+    /// Write every receipt and every new checkpoint down, for `pds hammer check`; goes on with a file that is there. A
+    /// submission counts as accepted once its line is written; a line that is cut off says nothing
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Have each line of the journal on the disk before it counts
@@ -133,7 +134,7 @@ impl View {
 impl From<HammerError> for Failure {
     fn from(error: HammerError) -> Self {
         match error {
-            HammerError::NotAValidator(_) => Self::usage(error),
+            HammerError::NotAValidator(_) | HammerError::NeverThere(_) => Self::usage(error),
             HammerError::Unreachable(_) | HammerError::Journal(_) => Self::unknown(error),
         }
     }
@@ -153,6 +154,7 @@ impl From<CheckError> for Failure {
         match error {
             CheckError::Journal(error) => error.into(),
             CheckError::Unreachable(_) => Self::unknown(error),
+            CheckError::Run(error) => error.into(),
             CheckError::Receipt(_) | CheckError::Checkpoint(_) | CheckError::NotAValidator => {
                 Self::usage(error)
             }

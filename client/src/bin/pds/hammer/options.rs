@@ -81,7 +81,8 @@ pub struct PlanArgs {
     /// Of 100 submitted plugins, those that do not compile
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=100))]
     broken: u8,
-    /// File of names that are there, one a line [default: those that changed in the latest epochs]
+    /// File of names that are there, one a line [default: those that changed in the latest epochs]. One that is proved
+    /// absent ends the run, exit code 2, but is a finding once it was seen to be there
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
     /// Most names to learn from the latest epochs
