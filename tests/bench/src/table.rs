@@ -23,7 +23,6 @@ pub enum Must {
     /// The value measured, in the row's unit, is at most this.
     AtMost(f64),
     /// It is at least this.
-    #[allow(dead_code, reason = "for servers, which are measured in answers a second")]
     AtLeast(f64),
     /// The ratio is at most this.
     RatioAtMost(f64),
