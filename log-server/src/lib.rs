@@ -23,3 +23,4 @@ pub mod run;
 pub mod sequencer;
 pub mod shared;
 pub mod staging;
+pub mod stored;

@@ -191,7 +191,7 @@ fn catch_up_from(config: &Config, url: &str) -> anyhow::Result<()> {
         println!(
             "gone, being accepted after the copy was made: the uploads and receipts of {unknown} decisions, and {lost} \
              submissions that their names show as undecided; of others nothing is known. Their developers have receipts: \
-             ask them to submit new releases"
+             ask them to submit again, and under a new release what is refused as old"
         );
     }
     Ok(())

@@ -22,6 +22,7 @@ use pds_store::{BlobKind, Decided, Store};
 
 use crate::admission::{Holder, Places};
 use crate::epoch_writer::EpochContent;
+use crate::stored::is_undecided;
 
 /// Most names that one epoch changes. What is left over waits for the next one.
 pub const NAMES_AN_EPOCH: usize = 32_768;
@@ -194,6 +195,27 @@ impl Queue {
             }
             (recorded, waiting) => recorded.or(waiting),
         })
+    }
+
+    /// Whether the log saw `release` of `name` and waits for its decision, and no such submission is here: it was accepted
+    /// by a database that is lost, and an older copy caught up with the log. It may be brought again.
+    ///
+    /// # Errors
+    /// When the database is damaged.
+    pub fn is_missing(
+        &self,
+        name: &PluginName,
+        release: Release,
+        store: &Store,
+        tree: &PrefixTree,
+    ) -> anyhow::Result<bool> {
+        if self.claims.get(name).is_some_and(|(_, claim)| claim.highest >= release) {
+            return Ok(false);
+        }
+        match current_record(store, tree, name)? {
+            Some(record) if record.highest_release == release => is_undecided(store, &record),
+            _ => Ok(false),
+        }
     }
 
     /// Whether that place waits for its decision.

@@ -70,7 +70,9 @@ pub enum Refusal {
     #[error("nobody has {0} yet, so the owner record must have sequence 0")]
     NotFirstOwner(PluginName),
     /// The release is not new.
-    #[error("release {found} of {name} is not above {highest}, the highest ever seen")]
+    #[error(
+        "release {found} of {name} is not above {highest}, the highest ever seen: submit it under a higher number"
+    )]
     OldRelease {
         /// The name.
         name: PluginName,
@@ -312,7 +314,11 @@ impl Sequencer {
         if pds_core::hash::sha256(&submission.owner.to_bytes()) != claim.owner {
             return Err(Refusal::NotOwner(submission.name.clone(), claim.owner));
         }
-        if submission.release <= claim.highest {
+        let (store, tree) = (&self.writer.store, &self.writer.tree);
+        let is_missing = || self.queue.is_missing(&submission.name, submission.release, store, tree);
+        if submission.release <= claim.highest
+            && !is_missing().map_err(|error| self.halt("look up a release", &*error))?
+        {
             return Err(Refusal::OldRelease {
                 name: submission.name.clone(),
                 found: submission.release,

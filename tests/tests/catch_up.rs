@@ -5,7 +5,7 @@
 use std::process::Output;
 
 use pds_schemas::Artefact;
-use pds_schemas::json::{Progress, SubmissionStatus};
+use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
 use pds_tests::mirror::{Liar, Mirror};
 use pds_tests::plugins::{FAILS, HOLDS, developer, signed, tiny};
 use pds_tests::process::Process;
@@ -95,12 +95,12 @@ fn check_caught_up(behind: Behind) {
     let Behind { mut validator, mut world, waited, later } = behind;
     validator.fsck();
     let guard = std::fs::read(validator.guard()).unwrap();
-    let signed = pds_schemas::disk::Head::from_bytes(&guard).unwrap().size.0;
+    let size = pds_schemas::disk::Head::from_bytes(&guard).unwrap().size.0;
     validator.set("epoch_interval_s", "1");
     validator.start();
     assert!(!validator.process().log.has("moving the guard"));
     let strs = world.check(validator.http());
-    assert!(strs.len() as u64 >= signed, "{} epochs, {signed} were signed", strs.len());
+    assert!(strs.len() as u64 >= size, "{} epochs, {size} were signed", strs.len());
     for status in &waited {
         let now = validator.wait_published(&status.submission);
         assert!(now.progress == Progress::Published && now.epoch.is_some(), "{now:?}");
@@ -109,6 +109,10 @@ fn check_caught_up(behind: Behind) {
         let answer = validator.http().get(&format!("/submissions/{}", status.submission));
         assert_eq!(answer.status, 404, "nobody serves uploads, so they are gone");
     }
+    // Of these the log has said how they were decided; it does not say it twice.
+    let again = signed(&tiny("org.example.a", &format!("{FAILS}// 3\n")), 3, &developer(1));
+    let answer = validator.http().submit(&again.upload.to_bytes());
+    assert_eq!((answer.status, answer.problem().kind.as_str()), (409, "old-release"));
     let next = validator.publish_tiny("org.example.a", 4);
     assert!(next.epoch.unwrap().0 > 0 && std::fs::read(validator.guard()).unwrap() != guard);
     world.check(validator.http());
@@ -134,6 +138,46 @@ fn validator_catches_up_from_any_server_that_has_the_rest() {
     assert!(well(&catch_up(validator, &mirror.url())).contains("0 epochs"), "there is no more to do");
     mirror.stop();
     check_caught_up(behind);
+}
+
+#[test]
+fn submission_that_was_lost_undecided_is_taken_again_and_decided() {
+    let mut validator = Validator::new();
+    validator.set("epoch_interval_s", "3600");
+    validator.set("decide_within_s", "7200");
+    validator.set("shutdown_grace_s", "0");
+    validator.start();
+    let mut world = World::new(&validator);
+    well(&validator.run(&["backup", "--config", "pv.toml", "copy"]));
+    validator.stop();
+    // The log says of the first that it waits, and nothing of the second.
+    validator.set("builders", "0");
+    let [seen, unseen] = ["org.example.seen", "org.example.unseen"];
+    for (name, ends_well) in [(seen, true), (unseen, false)] {
+        validator.start();
+        submit(&validator, &mut World::new(&validator), name, 1, HOLDS);
+        if ends_well { drop(validator.stop()) } else { validator.kill() }
+    }
+    std::fs::rename(validator.path("data"), validator.path("newest")).unwrap();
+    well(&validator.run(&["restore", "--config", "pv.toml", "copy"]));
+    let mirror = Mirror::of(&validator, "newest");
+    world.observe(mirror.http);
+    let told = well(&catch_up(&validator, &mirror.url()));
+    assert!(told.contains("and 1 submissions"), "{told}");
+    mirror.stop();
+
+    validator.set("builders", "1");
+    validator.set("epoch_interval_s", "1");
+    validator.start();
+    for name in [seen, unseen] {
+        let status = submit(&validator, &mut world, name, 1, HOLDS);
+        let published = validator.wait_published(&status.submission);
+        assert_eq!(published.outcome, Some(Outcome::Validated), "{published:?}");
+    }
+    world.check(validator.http());
+    world.check_acknowledged(validator.http());
+    validator.stop();
+    validator.fsck();
 }
 
 #[test]

@@ -40,16 +40,6 @@ pub async fn bring(
     Ok(())
 }
 
-/// A blob of `store`, decoded.
-///
-/// # Errors
-/// When it is not there or is no `T`.
-pub fn read<T: Artefact>(store: &Store, kind: BlobKind, digest: &Digest) -> anyhow::Result<T> {
-    let bytes = store.blob(kind, digest).with_context(|| format!("read {} {digest}", kind.name()))?;
-    let bytes = bytes.with_context(|| format!("{} {digest} is not there", kind.name()))?;
-    T::from_bytes(&bytes).with_context(|| format!("{} {digest} is malformed", kind.name()))
-}
-
 /// The client compares what it gets with the digest it asked for.
 async fn fetch(api: &ValidatorApi, kind: BlobKind, digest: &Digest) -> Result<Blob, ApiError> {
     let bytes = match kind {

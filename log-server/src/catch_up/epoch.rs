@@ -17,9 +17,10 @@ use pds_schemas::{
 use pds_store::{BlobKind, Decided, EpochCommit, EpochData, Store};
 
 use super::CaughtUp;
-use super::bring::{bring, read};
+use super::bring::bring;
 use super::settle::{Decision, Left, Unsettled};
 use crate::identity::Identity;
+use crate::stored::read;
 
 /// Changes whose records are in memory at a time.
 const GROUP: usize = 1024;

@@ -10,11 +10,11 @@ use anyhow::Context;
 use pds_core::cose;
 use pds_core::prefix::PrefixTree;
 use pds_schemas::cose::SignedKind;
-use pds_schemas::{Binding, Digest, FailureCause, NameRecord, PluginName, Release, Submission};
+use pds_schemas::{Digest, NameRecord, PluginName, Release, Submission};
 use pds_store::{Blob, BlobKind, Store};
 
-use super::bring::read;
 use crate::decide;
+use crate::stored::{is_undecided, read};
 
 /// A decision that an epoch published.
 #[derive(Clone, Debug)]
@@ -124,13 +124,8 @@ pub fn lost(store: &Store, tree: &PrefixTree, unsettled: &Unsettled) -> anyhow::
     let mut lost = 0;
     let mut look = |commitment: &Digest| {
         let record: NameRecord = read(store, BlobKind::NameRecord, commitment)?;
-        let binding =
-            record.binding.map(|digest| read::<Binding>(store, BlobKind::Binding, &digest)).transpose()?;
-        let cause =
-            record.cause.map(|digest| read::<FailureCause>(store, BlobKind::Cause, &digest)).transpose()?;
-        let decided = binding.map(|b| b.release).max(cause.map(|c| c.release));
-        let open = decided.is_none_or(|decided| decided < record.highest_release);
-        lost += u64::from(open && !unsettled.waits(&record.name, record.highest_release));
+        let waits = unsettled.waits(&record.name, record.highest_release);
+        lost += u64::from(!waits && is_undecided(store, &record)?);
         anyhow::Ok(())
     };
     let walked = tree.for_each_leaf(store, |leaf| match look(&leaf.commitment) {
@@ -145,6 +140,8 @@ pub fn lost(store: &Store, tree: &PrefixTree, unsettled: &Unsettled) -> anyhow::
 
 #[cfg(test)]
 mod tests {
+    use pds_schemas::FailureCause;
+
     use super::*;
 
     fn name(text: &str) -> PluginName {

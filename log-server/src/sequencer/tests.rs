@@ -147,3 +147,41 @@ fn submission_fails_in_the_epoch_by_which_its_decision_was_promised() {
     bench.sequencer.close_epoch(PosixTime(5_000_000_121));
     assert_eq!(record(&bench), failed);
 }
+
+#[test]
+fn release_that_the_log_saw_and_a_restore_lost_may_be_brought_again() {
+    let mut bench = Bench::new(PosixTime(5_000_000_000));
+    let name = PluginName::new("a.b").unwrap();
+    let record = |bench: &Bench| {
+        let writer = &bench.sequencer.writer;
+        crate::queue::current_record(&writer.store, &writer.tree, &name).unwrap()
+    };
+    // The log says that release 2 waits; nothing here does.
+    let lost = || candidate("a.b", 2, 1);
+    let owner = pds_core::hash::sha256(&lost().submission.owner.to_bytes());
+    let events = vec![pds_core::name_record::NameEvent::Admitted { owner, release: Release(2) }];
+    let names = vec![pds_core::epoch::NameEvents { name: name.clone(), current: None, events }];
+    let admitted = EpochContent { names, ..EpochContent::default() };
+    bench.sequencer.writer.close(PosixTime(5_000_000_001), admitted).unwrap();
+    let pending = record(&bench).unwrap();
+
+    let other = || {
+        let mut other = lost();
+        other.submission.source = Digest([8; 32]);
+        other.digest = pds_core::hash::sha256(&other.submission.to_bytes());
+        other
+    };
+    let refused = |bench: &mut Bench, candidate| bench.accept(vec![candidate]).remove(0).unwrap_err();
+    assert!(matches!(refused(&mut bench, candidate("a.b", 1, 1)), Refusal::OldRelease { .. }));
+    assert!(matches!(refused(&mut bench, candidate("a.b", 2, 2)), Refusal::NotOwner(..)));
+    let brought = bench.accept(vec![lost()]).remove(0).unwrap();
+    assert_eq!((brought.entry.index, brought.known), (0, false));
+    // It is one submission: the same again is known, and another of its release is refused.
+    assert!(bench.accept(vec![lost()]).remove(0).unwrap().known);
+    assert!(matches!(refused(&mut bench, other()), Refusal::OldRelease { .. }));
+    bench.sequencer.close_epoch(PosixTime(5_000_000_002));
+    assert_eq!(record(&bench).as_ref(), Some(&pending), "the log has said all that already");
+    bench.sequencer.close_epoch(PosixTime(6_000_000_000));
+    assert_eq!(record(&bench).unwrap().state, pds_schemas::State::Failed, "it is decided, here as overdue");
+    assert!(matches!(refused(&mut bench, other()), Refusal::OldRelease { .. }));
+}
