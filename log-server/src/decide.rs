@@ -107,58 +107,51 @@ fn failed(
     })
 }
 
-/// The decision about a submission that was promised to be decided by now and is not: nothing was proved of it in time.
+/// Why a submission fails of which nothing was proved or refuted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undecided {
+    /// It was promised to be decided by now.
+    Overdue,
+    /// The log ends.
+    Frozen,
+    /// An epoch published its decision beside that of a later release, and only the record of the name is known. Not for a
+    /// record: none names it.
+    Superseded,
+}
+
+impl Undecided {
+    /// What a cause calls it, and what it says.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Overdue => (
+                "overdue",
+                "this validator did not come to a decision in the time it promised; submit a new release",
+            ),
+            Self::Frozen => (
+                "frozen",
+                "this validator ended its log before it came to a decision; submit to another validator",
+            ),
+            Self::Superseded => (
+                "superseded",
+                "decided in one epoch with a later release, which took its place; how it was decided is not known to this \
+                 validator, which was restored from a copy made before",
+            ),
+        }
+    }
+}
+
+/// The failure of a submission that is not decided.
 ///
 /// # Errors
 /// When nobody could read the cause, which cannot be.
-pub fn overdue(
+pub fn undecided(
+    why: Undecided,
     name: &PluginName,
     release: Release,
     digest: Digest,
     policy: Digest,
 ) -> Result<Decision, Failure> {
-    let message = "this validator did not come to a decision in the time it promised; submit a new release";
-    undecided(name, release, digest, policy, "overdue", message)
-}
-
-/// The failure of a submission that is not decided when the log ends.
-///
-/// # Errors
-/// As [`overdue`].
-pub fn frozen(
-    name: &PluginName,
-    release: Release,
-    digest: Digest,
-    policy: Digest,
-) -> Result<Decision, Failure> {
-    let message = "this validator ended its log before it came to a decision; submit to another validator";
-    undecided(name, release, digest, policy, "frozen", message)
-}
-
-/// What is left to say of a submission whose decision an epoch published beside that of a later release, when only the
-/// record of the name is known. Not for a record: none names it.
-///
-/// # Errors
-/// As [`overdue`].
-pub fn superseded(
-    name: &PluginName,
-    release: Release,
-    digest: Digest,
-    policy: Digest,
-) -> Result<Decision, Failure> {
-    let message = "decided in one epoch with a later release, which took its place; how it was decided is not known to this \
-                   validator, which was restored from a copy made before";
-    undecided(name, release, digest, policy, "superseded", message)
-}
-
-fn undecided(
-    name: &PluginName,
-    release: Release,
-    digest: Digest,
-    policy: Digest,
-    stage: &str,
-    message: &str,
-) -> Result<Decision, Failure> {
+    let (stage, message) = why.words();
     failed_by(&FailureCause {
         name: name.clone(),
         release,

@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::admission::{Full, Holder, QueueLimits};
 use crate::config::Config;
-use crate::decide::{self, Decision};
+use crate::decide::{self, Decision, Undecided};
 use crate::epoch_writer::EpochWriter;
 use crate::intake::Candidate;
 use crate::line::Line;
@@ -355,7 +355,13 @@ impl Sequencer {
     fn decide_overdue(&mut self, time: PosixTime) {
         for (index, waiting) in self.queue.overdue(time) {
             let policy = *self.writer.policy.digest();
-            match decide::overdue(&waiting.name, waiting.release, waiting.digest, policy) {
+            match decide::undecided(
+                Undecided::Overdue,
+                &waiting.name,
+                waiting.release,
+                waiting.digest,
+                policy,
+            ) {
                 Ok(decision) => {
                     warn!(name = %waiting.name, release = waiting.release.0, "not decided in time: failed");
                     counter!("pds_submissions_overdue_total").increment(1);
@@ -371,7 +377,8 @@ impl Sequencer {
         let Some((_, answers)) = self.freeze.take() else { return };
         for (index, waiting) in self.queue.overdue(PosixTime(u64::MAX)) {
             let policy = *self.writer.policy.digest();
-            match decide::frozen(&waiting.name, waiting.release, waiting.digest, policy) {
+            match decide::undecided(Undecided::Frozen, &waiting.name, waiting.release, waiting.digest, policy)
+            {
                 Ok(decision) => {
                     warn!(name = %waiting.name, release = waiting.release.0, "not decided before the log ends: failed");
                     self.decided(index, decision);

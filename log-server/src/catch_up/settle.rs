@@ -13,7 +13,7 @@ use pds_schemas::cose::SignedKind;
 use pds_schemas::{Digest, NameRecord, PluginName, Release, Submission};
 use pds_store::{Blob, BlobKind, Store};
 
-use crate::decide;
+use crate::decide::{Undecided, undecided};
 use crate::stored::{is_undecided, read};
 
 /// A decision that an epoch published.
@@ -99,7 +99,7 @@ impl Unsettled {
             let later =
                 release.0.checked_add(1).map(|next| releases.split_off(&Release(next))).unwrap_or_default();
             for (release, (index, submission)) in std::mem::replace(releases, later) {
-                let unknown = decide::superseded(name, release, submission, policy);
+                let unknown = undecided(Undecided::Superseded, name, release, submission, policy);
                 let unknown = unknown.map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
                 let cause = unknown.blobs.first().map(|blob| *blob.digest());
                 settled.causes.extend(unknown.blobs);

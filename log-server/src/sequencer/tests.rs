@@ -142,7 +142,7 @@ fn submission_fails_in_the_epoch_by_which_its_decision_was_promised() {
     assert_eq!(pds_schemas::FailureCause::from_bytes(&cause).unwrap().stage, "overdue");
 
     // What the builder finds later changes nothing.
-    let late = decide::overdue(&name, Release(1), Digest::ZERO, Digest::ZERO).unwrap();
+    let late = decide::undecided(Undecided::Overdue, &name, Release(1), Digest::ZERO, Digest::ZERO).unwrap();
     bench.sequencer.decided(0, late);
     bench.sequencer.close_epoch(PosixTime(5_000_000_121));
     assert_eq!(record(&bench), failed);
