@@ -154,22 +154,16 @@ fn read_verified(note: String) -> Result<Offered, Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use pds_schemas::{Digest, Release, State};
-
+    use super::super::names;
     use super::*;
 
     #[test]
     fn history_is_refused_when_it_is_no_chain() {
         let name: PluginName = "org.example.a".parse().unwrap();
         let record = |release, changed, previous| NameRecord {
-            name: name.clone(),
-            owner: Digest::ZERO,
-            highest_release: Release(release),
-            state: State::Pending,
-            binding: None,
-            cause: None,
             changed: EpochNumber(changed),
             previous,
+            ..names::tests::record(&name, release)
         };
         let first = record(1, 3, None).to_bytes();
         let second = record(2, 5, Some(sha256(&first))).to_bytes();

@@ -128,12 +128,13 @@ impl Names {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use pds_schemas::{Digest, State};
 
     use super::*;
 
-    fn record(name: &PluginName, release: u64) -> NameRecord {
+    /// The first record of a name, undecided.
+    pub fn record(name: &PluginName, release: u64) -> NameRecord {
         NameRecord {
             name: name.clone(),
             owner: Digest::ZERO,
