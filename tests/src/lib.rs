@@ -9,6 +9,7 @@
 pub mod archive;
 pub mod http;
 pub mod mirror;
+pub mod output;
 pub mod plugins;
 pub mod process;
 pub mod random;

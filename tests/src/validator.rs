@@ -63,6 +63,14 @@ impl Validator {
         validator
     }
 
+    /// As [`Validator::new`], with an epoch an hour: a run has one, the one that an orderly end closes.
+    pub fn with_one_epoch_a_run() -> Self {
+        let mut validator = Self::new();
+        validator.set("epoch_interval_s", "3600");
+        validator.set("decide_within_s", "7200");
+        validator
+    }
+
     /// A validator's folder with nothing in it but a configuration.
     pub fn bare() -> Self {
         let folder = TempDir::new().unwrap();
@@ -161,6 +169,16 @@ impl Validator {
         let mut command = self.command(&["--config", "pv.toml"]);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Process::spawn(command)
+    }
+
+    /// Copies it, running or stopped, into the new folder `target` of its folder.
+    pub fn backup(&self, target: &str) -> Output {
+        self.run(&["backup", "--config", "pv.toml", "--json", target])
+    }
+
+    /// Restores it from the folder `backup` of its folder.
+    pub fn restore(&self, backup: &str) -> Output {
+        self.run(&["restore", "--config", "pv.toml", backup])
     }
 
     /// Its process.

@@ -4,36 +4,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Output;
 
 use pds_schemas::Artefact;
+use pds_tests::output::{refused, well};
 use pds_tests::plugins::{FAILS, HOLDS, developer, signed, tiny};
 use pds_tests::validator::Validator;
 use pds_tests::world::World;
-
-fn backup(validator: &Validator, target: &str) -> Output {
-    validator.run(&["backup", "--config", "pv.toml", "--json", target])
-}
-
-fn restore(validator: &Validator, backup: &str) -> Output {
-    validator.run(&["restore", "--config", "pv.toml", backup])
-}
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// Runs what must succeed; gives what it said.
-fn well(output: &Output) -> String {
-    assert!(output.status.success(), "{}: {}", output.status, said(output));
-    said(output)
-}
-
-fn refused(output: &Output, part: &str) {
-    let said = said(output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains(part) && !said.contains("panicked"), "{part:?} is not in {said}");
-}
 
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
@@ -52,7 +28,7 @@ fn backup_of_a_running_validator_is_of_one_moment_and_restores() {
         let prepared = signed(&tiny(&format!("org.example.n{i}"), FAILS), 1, &developer(1));
         world.acknowledge(validator.http().submit(&prepared.upload.to_bytes()).json());
     }
-    let manifest: serde_json::Value = serde_json::from_str(&well(&backup(&validator, "copy"))).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&well(&validator.backup("copy"))).unwrap();
     world.observe(validator.http());
     let copy = validator.path("copy");
     assert_eq!(names_in(&copy), ["backup.json", "log.vkey", "store", "str.vkey"]);
@@ -69,13 +45,13 @@ fn backup_of_a_running_validator_is_of_one_moment_and_restores() {
         kept = names_in(&validator.path("data"));
     }
     assert_eq!(kept, ["control.sock", "log.vkey", "store", "str.vkey"]);
-    refused(&backup(&validator, "copy"), "make the new folder");
+    refused(&validator.backup("copy"), "make the new folder");
     validator.stop();
     assert_eq!(names_in(&validator.path("data")), ["log.vkey", "store", "str.vkey"]);
 
-    refused(&restore(&validator, "copy"), "make the data folder");
+    refused(&validator.restore("copy"), "make the data folder");
     std::fs::rename(validator.path("data"), validator.path("newest")).unwrap();
-    let told = well(&restore(&validator, "copy"));
+    let told = well(&validator.restore("copy"));
     assert!(told.contains("may not sign yet") && told.contains("behind the guard"), "{told}");
     validator.fsck();
     let refused = validator.try_start().unwrap_err();
@@ -98,11 +74,11 @@ fn backup_of_a_stopped_validator_goes_on_where_it_was() {
     let mut world = World::new(&validator);
     world.acknowledge(validator.publish_tiny("org.example.a", 1));
     validator.stop();
-    well(&backup(&validator, "copy"));
+    well(&validator.backup("copy"));
     std::fs::remove_dir_all(validator.path("data")).unwrap();
     // An empty folder is as good as none.
     std::fs::create_dir(validator.path("data")).unwrap();
-    assert!(well(&restore(&validator, "copy")).contains("it may sign"));
+    assert!(well(&validator.restore("copy")).contains("it may sign"));
     validator.start();
     world.check_acknowledged(validator.http());
     world.acknowledge(validator.publish_tiny("org.example.a", 2));
@@ -113,9 +89,7 @@ fn backup_of_a_stopped_validator_goes_on_where_it_was() {
 
 #[test]
 fn head_that_was_never_published_is_not_backed_up() {
-    let mut validator = Validator::new();
-    validator.set("epoch_interval_s", "3600");
-    validator.set("decide_within_s", "7200");
+    let mut validator = Validator::with_one_epoch_a_run();
     validator.start();
     validator.stop();
     let before = std::fs::read(validator.guard()).unwrap();
@@ -128,12 +102,12 @@ fn head_that_was_never_published_is_not_backed_up() {
     let newest = std::fs::read(validator.guard()).unwrap();
     assert_ne!(before, newest);
     std::fs::write(validator.guard(), &before).unwrap();
-    refused(&backup(&validator, "copy"), "start it once first");
+    refused(&validator.backup("copy"), "start it once first");
     assert!(!validator.path("copy").exists() && !validator.path("copy.partial").exists());
     validator.start();
     validator.stop();
     assert_eq!(std::fs::read(validator.guard()).unwrap(), newest);
-    well(&backup(&validator, "copy"));
+    well(&validator.backup("copy"));
 }
 
 #[test]
@@ -143,8 +117,8 @@ fn backup_of_other_keys_is_not_restored() {
     let validator = Validator::new();
     std::fs::remove_dir_all(validator.path("data")).unwrap();
     let copy = validator.path("copy");
-    well(&backup(&other, copy.to_str().unwrap()));
-    refused(&restore(&validator, "copy"), "the keys are not those");
+    well(&other.backup(copy.to_str().unwrap()));
+    refused(&validator.restore("copy"), "the keys are not those");
     assert!(!validator.path("data").exists());
 }
 
@@ -152,7 +126,7 @@ fn backup_of_other_keys_is_not_restored() {
 fn backup_without_a_socket_does_not_disturb_a_running_validator() {
     let mut validator = Validator::started();
     std::fs::remove_file(validator.path("data/control.sock")).unwrap();
-    refused(&backup(&validator, "copy"), "is in use");
+    refused(&validator.backup("copy"), "is in use");
     assert!(!validator.path("copy").exists() && !validator.path("copy.partial").exists());
     validator.publish_tiny("org.example.a", 1);
     validator.stop();
@@ -163,11 +137,11 @@ fn backup_without_a_socket_does_not_disturb_a_running_validator() {
 fn damaged_backup_is_not_restored() {
     let mut validator = Validator::started();
     validator.publish_tiny("org.example.a", 1);
-    well(&backup(&validator, "copy"));
+    well(&validator.backup("copy"));
     validator.stop();
     std::fs::remove_dir_all(validator.path("data")).unwrap();
     let restored = |part: &str| {
-        refused(&restore(&validator, "copy"), part);
+        refused(&validator.restore("copy"), part);
         assert!(!validator.path("data").exists() && !validator.path("data.partial").exists());
     };
     let files: Vec<_> =
@@ -201,7 +175,7 @@ fn damaged_backup_is_not_restored() {
     std::fs::remove_file(&manifest).unwrap();
     restored("every complete backup has");
     std::fs::write(&manifest, &text).unwrap();
-    well(&restore(&validator, "copy"));
+    well(&validator.restore("copy"));
     validator.fsck();
 }
 
@@ -229,12 +203,12 @@ fn backup_that_is_killed_leaves_nothing_under_its_name() {
     }
     assert!(killed > 0, "nothing was killed in the middle");
     // One that was killed may hold the server up for as long as it takes to remove what it asked for.
-    while !backup(&validator, "copy").status.success() {
+    while !validator.backup("copy").status.success() {
         validator.wait_epochs(1);
     }
     assert!(!validator.path("copy.partial").exists());
     validator.stop();
     std::fs::remove_dir_all(validator.path("data")).unwrap();
-    well(&restore(&validator, "copy"));
+    well(&validator.restore("copy"));
     validator.fsck();
 }

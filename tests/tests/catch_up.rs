@@ -7,25 +7,11 @@ use std::process::Output;
 use pds_schemas::Artefact;
 use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
 use pds_tests::mirror::{Liar, Mirror};
+use pds_tests::output::{refused, said, well};
 use pds_tests::plugins::{FAILS, HOLDS, developer, signed, tiny};
 use pds_tests::process::Process;
 use pds_tests::validator::Validator;
 use pds_tests::world::World;
-
-fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-fn well(output: &Output) -> String {
-    assert!(output.status.success(), "{}: {}", output.status, said(output));
-    said(output)
-}
-
-fn refused(output: &Output, part: &str) {
-    let said = said(output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains(part) && !said.contains("panicked"), "{part:?} is not in {said}");
-}
 
 fn catch_up(validator: &Validator, url: &str) -> Output {
     validator.run(&["restore", "--config", "pv.toml", "--from", url])
@@ -57,9 +43,7 @@ struct Behind {
 }
 
 fn behind() -> Behind {
-    let mut validator = Validator::new();
-    validator.set("epoch_interval_s", "3600");
-    validator.set("decide_within_s", "7200");
+    let mut validator = Validator::with_one_epoch_a_run();
     validator.set("shutdown_grace_s", "0");
     validator.start();
     let mut world = World::new(&validator);
@@ -68,7 +52,7 @@ fn behind() -> Behind {
     for (name, code) in [("org.example.a", HOLDS), ("org.example.b", FAILS), ("org.example.a2", HOLDS)] {
         waited.push(submit(&validator, &mut world, name, 1, code));
     }
-    well(&validator.run(&["backup", "--config", "pv.toml", "copy"]));
+    well(&validator.backup("copy"));
     validator.set("shutdown_grace_s", "60");
     validator.stop();
     let mut later = Vec::new();
@@ -85,7 +69,7 @@ fn behind() -> Behind {
         validator.stop();
     }
     std::fs::rename(validator.path("data"), validator.path("newest")).unwrap();
-    let told = well(&validator.run(&["restore", "--config", "pv.toml", "copy"]));
+    let told = well(&validator.restore("copy"));
     assert!(told.contains("may not sign yet"), "{told}");
     Behind { validator, world, waited, later }
 }
@@ -142,13 +126,11 @@ fn validator_catches_up_from_any_server_that_has_the_rest() {
 
 #[test]
 fn submission_that_was_lost_undecided_is_taken_again_and_decided() {
-    let mut validator = Validator::new();
-    validator.set("epoch_interval_s", "3600");
-    validator.set("decide_within_s", "7200");
+    let mut validator = Validator::with_one_epoch_a_run();
     validator.set("shutdown_grace_s", "0");
     validator.start();
     let mut world = World::new(&validator);
-    well(&validator.run(&["backup", "--config", "pv.toml", "copy"]));
+    well(&validator.backup("copy"));
     validator.stop();
     // The log says of the first that it waits, and nothing of the second.
     validator.set("builders", "0");
@@ -159,7 +141,7 @@ fn submission_that_was_lost_undecided_is_taken_again_and_decided() {
         if ends_well { drop(validator.stop()) } else { validator.kill() }
     }
     std::fs::rename(validator.path("data"), validator.path("newest")).unwrap();
-    well(&validator.run(&["restore", "--config", "pv.toml", "copy"]));
+    well(&validator.restore("copy"));
     let mirror = Mirror::of(&validator, "newest");
     world.observe(mirror.http);
     let told = well(&catch_up(&validator, &mirror.url()));
@@ -235,7 +217,7 @@ fn servers_without_the_rest_of_this_log_are_refused() {
     let behind = behind();
     let validator = &behind.validator;
     // One that is no further.
-    well(&validator.run(&["backup", "--config", "pv.toml", "again"]));
+    well(&validator.backup("again"));
     let config = std::fs::read_to_string(validator.config()).unwrap();
     std::fs::write(validator.path("other.toml"), config.replace("\"data\"", "\"old\"")).unwrap();
     well(&validator.run(&["restore", "--config", "other.toml", "again"]));
@@ -274,7 +256,7 @@ fn one_of_two_processes_on_two_disks_may_sign() {
     std::fs::write(validator.path("second.toml"), second).unwrap();
     std::fs::create_dir(validator.path("disk2")).unwrap();
     // The second disk has a copy that is as new as the first.
-    well(&validator.run(&["backup", "--config", "pv.toml", "copy"]));
+    well(&validator.backup("copy"));
     assert!(well(&validator.run(&["restore", "--config", "second.toml", "copy"])).contains("it may sign"));
 
     // Both at once, again and again: the one that comes first goes on, the other is refused or, later, behind.

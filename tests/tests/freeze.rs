@@ -5,19 +5,13 @@ use std::process::Output;
 use pds_schemas::json::{Outcome, Progress, SubmissionStatus};
 use pds_schemas::{Artefact, FailureCause};
 use pds_tests::mirror::Mirror;
+use pds_tests::output::well;
 use pds_tests::plugins::{FAILS, HOLDS, developer, signed, tiny};
 use pds_tests::validator::Validator;
 use pds_tests::world::World;
 
 fn freeze(validator: &Validator) -> Output {
     validator.run(&["freeze", "--config", "pv.toml", "--for-ever"])
-}
-
-fn well(output: &Output) -> String {
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}: {said}", output.status);
-    said
 }
 
 /// Submits to a server that must refuse for good, and say why.
@@ -51,7 +45,7 @@ fn frozen_log_has_a_last_epoch_that_decides_all_and_stays_served() {
     assert_eq!(well(&freeze(&validator)), told, "once is for ever");
     assert_eq!(validator.http().get("/readyz").status, 200);
     assert!(String::from_utf8(validator.http().body("/metrics")).unwrap().contains("pds_frozen 1"));
-    well(&validator.run(&["backup", "--config", "pv.toml", "last"]));
+    well(&validator.backup("last"));
     // Time in which many epochs would have been: the database's check takes a while, over and over.
     let began = std::time::Instant::now();
     while began.elapsed() < std::time::Duration::from_millis(2500) {
@@ -71,7 +65,7 @@ fn frozen_log_has_a_last_epoch_that_decides_all_and_stays_served() {
     assert_eq!(world.size(), size);
     validator.stop();
     std::fs::remove_dir_all(validator.path("data")).unwrap();
-    assert!(well(&validator.run(&["restore", "--config", "pv.toml", "last"])).contains("it may sign"));
+    assert!(well(&validator.restore("last")).contains("it may sign"));
     validator.start();
     refused(validator.http(), 410, "frozen");
     world.check(validator.http());
@@ -82,9 +76,7 @@ fn frozen_log_has_a_last_epoch_that_decides_all_and_stays_served() {
 
 #[test]
 fn freezing_a_stopped_validator_fails_what_waits_and_says_so() {
-    let mut validator = Validator::new();
-    validator.set("epoch_interval_s", "3600");
-    validator.set("decide_within_s", "7200");
+    let mut validator = Validator::with_one_epoch_a_run();
     validator.set("shutdown_grace_s", "0");
     validator.start();
     let mut world = World::new(&validator);
@@ -94,7 +86,7 @@ fn freezing_a_stopped_validator_fails_what_waits_and_says_so() {
         world.acknowledge(validator.http().submit(&prepared.upload.to_bytes()).json());
     }
     validator.stop();
-    well(&validator.run(&["backup", "--config", "pv.toml", "before"]));
+    well(&validator.backup("before"));
     well(&freeze(&validator));
     validator.fsck();
     validator.start();
@@ -112,7 +104,7 @@ fn freezing_a_stopped_validator_fails_what_waits_and_says_so() {
 
     // A copy from before the end is behind, and catches up with the end.
     std::fs::rename(validator.path("data"), validator.path("ended")).unwrap();
-    well(&validator.run(&["restore", "--config", "pv.toml", "before"]));
+    well(&validator.restore("before"));
     assert!(validator.try_start().unwrap_err().log.contains("behind the guard"));
     let mirror = Mirror::of(&validator, "ended");
     refused(mirror.http, 410, "frozen");
@@ -131,10 +123,10 @@ fn restored_copy_is_served_without_keys_and_guard_and_without_changing_a_file() 
     let mut validator = Validator::started();
     let mut world = World::new(&validator);
     world.acknowledge(validator.publish_tiny("org.example.a", 1));
-    well(&validator.run(&["backup", "--config", "pv.toml", "copy"]));
+    well(&validator.backup("copy"));
     validator.stop();
     std::fs::rename(validator.path("data"), validator.path("newest")).unwrap();
-    well(&validator.run(&["restore", "--config", "pv.toml", "copy"]));
+    well(&validator.restore("copy"));
     std::fs::remove_dir_all(validator.path("keys")).unwrap();
     let files = |folder: &str| {
         let entries = std::fs::read_dir(validator.path(folder)).unwrap().map(Result::unwrap);

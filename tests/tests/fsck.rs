@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use pds_tests::plugins::{GOOD, developer, sample, signed};
-use pds_tests::random::Random;
+use pds_tests::random::from_environment;
 use pds_tests::validator::Validator;
 use pds_tests::world::World;
 
@@ -41,7 +41,7 @@ fn stopped() -> (Validator, World) {
 
 #[test]
 fn flipped_bit_is_told_or_changes_nothing() {
-    let mut random = Random::from_environment(11);
+    let mut random = from_environment(11);
     let (mut validator, mut world) = stopped();
     let store = validator.path("data/store");
     let files = database_files(&store);

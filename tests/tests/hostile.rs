@@ -17,7 +17,7 @@ use pds_schemas::{
 use pds_tests::archive::{Entry, archive, file, gzip, special};
 use pds_tests::http::{Answer, Http};
 use pds_tests::plugins::{HOLDS, developer, name, plugin, signed, tiny};
-use pds_tests::random::Random;
+use pds_tests::random::from_environment;
 use pds_tests::validator::Validator;
 use tar::EntryType;
 
@@ -258,7 +258,7 @@ fn bodies_that_are_no_uploads_are_refused() {
     check("indefinite", &[0xbf, 0xff]);
     check("claims 2^64 bytes", &[0xa3, 0, 1, 1, 0x5b, 255, 255, 255, 255, 255, 255, 255, 255, 0]);
     check("claims 2^32 items", &[0xbb, 0, 0, 0, 1, 0, 0, 0, 0]);
-    let mut random = Random::from_environment(3);
+    let mut random = from_environment(3);
     for _ in 0..200 {
         let bit = random.below(200 * 8) as usize;
         let answer = victim.http.submit(&flipped(&whole, bit));

@@ -14,7 +14,7 @@ use pds_schemas::{Artefact, PosixTime};
 use pds_tests::http::Http;
 use pds_tests::plugins::{FAILS, HOLDS, developer, signed, tiny};
 use pds_tests::process::Log;
-use pds_tests::random::Random;
+use pds_tests::random::{Random, from_environment};
 use pds_tests::validator::Validator;
 use pds_tests::world::World;
 
@@ -106,7 +106,7 @@ fn wait_for_write(store: &Path) {
 #[test]
 fn nothing_is_lost_or_said_twice_when_killed_at_any_moment() {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
-    let mut random = Random::from_environment(seed.into());
+    let mut random = from_environment(seed.into());
     let mut validator = Validator::new();
     let mut world = World::new(&validator);
     let code = |i: usize| if i.is_multiple_of(4) { HOLDS } else { FAILS };

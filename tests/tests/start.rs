@@ -106,9 +106,7 @@ fn start_is_refused_when_the_database_is_an_old_copy() {
 
 #[test]
 fn guard_is_moved_when_the_last_run_ended_before_it() {
-    let mut validator = Validator::new();
-    validator.set("epoch_interval_s", "3600");
-    validator.set("decide_within_s", "7200");
+    let mut validator = Validator::with_one_epoch_a_run();
     validator.start();
     let mut world = World::new(&validator);
     world.observe(validator.http());
@@ -293,9 +291,7 @@ fn compiler_is_not_run_without_consent() {
 
 #[test]
 fn sigterm_finishes_what_was_accepted() {
-    let mut validator = Validator::new();
-    validator.set("epoch_interval_s", "3600");
-    validator.set("decide_within_s", "7200");
+    let mut validator = Validator::with_one_epoch_a_run();
     validator.start();
     let mut world = World::new(&validator);
     for i in 0..8 {
