@@ -111,6 +111,28 @@ fn head_that_was_never_published_is_not_backed_up() {
 }
 
 #[test]
+fn head_that_was_never_published_is_not_backed_up_by_a_running_server() {
+    let mut validator = Validator::started();
+    validator.publish_tiny("org.example.a", 1);
+    // What is in the way of the guard's next value: an epoch is committed, and then the server halts.
+    let obstacle = validator.path("keys/log.guard.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let log = &validator.process().log;
+    let halted = log.wait_for(0, |line| line.contains("signs and accepts no more").then_some(()));
+    assert!(halted.is_some(), "{}", log.text());
+    refused(&validator.backup("copy"), "the last epoch was not published");
+    assert!(!validator.path("copy").exists() && !validator.path("copy.partial").exists());
+    assert!(!validator.path("data/checkpoint").exists());
+    validator.kill();
+
+    std::fs::remove_dir(&obstacle).unwrap();
+    validator.start();
+    assert!(validator.process().log.has("moving the guard"));
+    well(&validator.backup("copy"));
+    validator.stop();
+}
+
+#[test]
 fn backup_of_other_keys_is_not_restored() {
     let mut other = Validator::started();
     other.stop();

@@ -2,8 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use pds_core::hash::sha256;
+use pds_schemas::{Artefact, Binding, NameHistory, NameRecord};
+use pds_tests::http::Http;
 use pds_tests::plugins::{GOOD, developer, sample, signed};
 use pds_tests::random::from_environment;
 use pds_tests::validator::Validator;
@@ -22,6 +28,16 @@ fn database_files(folder: &Path) -> Vec<PathBuf> {
     files.retain(is_data);
     files.sort();
     files
+}
+
+/// Makes the folder `to` a copy of `from`.
+fn replace_by(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
 }
 
 /// A validator with a few plugins and epochs, stopped; its database in tables and in the log.
@@ -47,17 +63,9 @@ fn flipped_bit_is_told_or_changes_nothing() {
     let files = database_files(&store);
     assert!(files.iter().any(|file| file.extension().is_some_and(|kind| kind == "sst")), "{files:?}");
     let pristine = validator.path("pristine");
-    let restore = |from: &Path, to: &Path| {
-        let _ = std::fs::remove_dir_all(to);
-        std::fs::create_dir(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    };
-    restore(&store, &pristine);
+    replace_by(&store, &pristine);
     // What follows is due to the flips, not to the copies.
-    restore(&pristine, &store);
+    replace_by(&pristine, &store);
     validator.fsck();
     let guard = std::fs::read(validator.guard()).unwrap();
     let (mut told, mut refused, mut harmless) = (0, 0, 0);
@@ -66,7 +74,7 @@ fn flipped_bit_is_told_or_changes_nothing() {
         for _ in 0..FLIPS {
             let bit = random.below(whole.len() as u64 * 8);
             let place = format!("bit {bit} of {}", file.display());
-            restore(&pristine, &store);
+            replace_by(&pristine, &store);
             std::fs::write(validator.guard(), &guard).unwrap();
             let mut bytes = whole.clone();
             bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
@@ -97,6 +105,81 @@ fn flipped_bit_is_told_or_changes_nothing() {
     }
     println!("{} files: fsck told of {told}, start refused {refused}, {harmless} harmless", files.len());
     assert!(told > 0 && refused > 0, "no flip did any harm");
+}
+
+/// What is served of the log of `size` epochs and of `names`, each path with its answer.
+fn everything(http: Http, size: u64, names: &[&str]) -> BTreeMap<String, Vec<u8>> {
+    let plain = ["/checkpoint", "/epochs/latest", "/plugins/org.example.nobody"];
+    let mut paths: Vec<String> = plain.map(str::to_owned).into();
+    paths.extend([format!("/tile/0/000.p/{size}"), format!("/tile/entries/000.p/{size}")]);
+    for epoch in 0..size {
+        paths.extend([format!("/epochs/{epoch}"), format!("/epochs/{epoch}/changes")]);
+        paths.push(format!("/proofs/inclusion?leaf={epoch}&size={size}"));
+        paths.push(format!("/proofs/consistency?from={}&to={size}", epoch + 1));
+        paths.extend(names.iter().map(|name| format!("/plugins/{name}?epoch={epoch}")));
+    }
+    for name in names {
+        paths.extend([format!("/plugins/{name}"), format!("/plugins/{name}/history")]);
+        let history: NameHistory = http.artefact(&format!("/plugins/{name}/history"));
+        for bytes in &history.records {
+            let record = NameRecord::from_bytes(bytes).unwrap();
+            paths.extend([format!("/records/{}", sha256(bytes)), format!("/objects/{}", record.owner)]);
+            let Some(digest) = record.binding else { continue };
+            let binding = Binding::from_bytes(&http.addressed("bindings", &digest)).unwrap();
+            paths.extend([format!("/bindings/{digest}"), format!("/policies/{}", binding.policy)]);
+            paths.extend(binding.objects.iter().map(|(_, object)| format!("/objects/{object}")));
+        }
+    }
+    paths.into_iter().map(|path| (path.clone(), http.body(&path))).collect()
+}
+
+/// Flips a bit in every few hundred bytes of all tables in `store`, under whoever has them open.
+fn decay(store: &Path) {
+    for file in database_files(store).into_iter().filter(|file| file.extension().is_some_and(|e| e == "sst"))
+    {
+        let bytes = std::fs::read(&file).unwrap();
+        let open = File::options().write(true).open(&file).unwrap();
+        for at in (0..bytes.len()).step_by(300) {
+            open.write_all_at(&[bytes[at] ^ 1 << (at % 8)], at as u64).unwrap();
+        }
+    }
+}
+
+#[test]
+fn tables_that_decay_under_a_server_give_errors_and_no_other_answer_also_with_answers_kept() {
+    let (mut validator, mut world) = stopped();
+    validator.set("epoch_interval_s", "3600");
+    validator.set("decide_within_s", "7200");
+    validator.start();
+    world.observe(validator.http());
+    let sound = everything(validator.http(), world.size().0, &["org.example.a", "org.example.b"]);
+    validator.kill();
+    let (store, pristine) = (validator.path("data/store"), validator.path("pristine"));
+    replace_by(&store, &pristine);
+    // One that has given no answer yet, and one that keeps those about epochs.
+    let given = [false, true].map(|keeps_some| {
+        replace_by(&pristine, &store);
+        validator.start();
+        let http = validator.http();
+        let is_kept = |path: &str| keeps_some && path.starts_with("/epochs/");
+        for (path, expect) in sound.iter().filter(|(path, _)| is_kept(path)) {
+            assert!(http.body(path) == *expect, "{path}");
+        }
+        decay(&store);
+        let mut given = 0;
+        for (path, expect) in sound.iter().chain(&sound) {
+            let answer = http.get(path);
+            match answer.status {
+                200 => assert!(answer.body == *expect, "{path}"),
+                status => assert!(status == 500 && !is_kept(path), "{path}: {status}"),
+            }
+            given += usize::from(answer.status == 200);
+        }
+        validator.kill();
+        given
+    });
+    println!("{given:?} of {} answers were given", 2 * sound.len());
+    assert!(given[0] < given[1] && given[1] < 2 * sound.len(), "{given:?}");
 }
 
 #[test]
