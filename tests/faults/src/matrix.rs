@@ -14,8 +14,10 @@ use crate::plan::{Fault, Point};
 use crate::table::Table;
 use crate::trace::{self, Event};
 
-/// Second faults for each first one of a sample.
+/// Second faults in the recovery from each first one of a sample.
 const SECONDS: usize = 2;
+/// Second faults in the same run that are drawn for each first one of a sample, until the run comes by one of them.
+const DRAWS: usize = 8;
 
 /// How much is tried.
 #[derive(Clone, Copy, Debug)]
@@ -95,11 +97,16 @@ fn pairs(
     let injured = injector.injure(state.path(), 1, std::slice::from_ref(first))?;
     if injured.end != End::Killed {
         let later: Vec<Fault> = points_after_fault(&injured.events).iter().flat_map(Point::faults).collect();
-        for second in chosen(&later, 1, random.as_deref_mut()) {
+        for second in chosen(&later, DRAWS, random.as_deref_mut()) {
             let faults = [first.clone(), second];
             let result = injector.fresh().and_then(|folder| in_one_run(injector, &folder, &faults));
-            if !matches!(result, Ok(false)) {
-                record(table, |table| table.pair_in_one_run(&faults, result.map(drop)));
+            let came = !matches!(result, Ok(false));
+            record(table, |table| match result {
+                Ok(false) => table.second_never_came(),
+                result => table.pair_in_one_run(&faults, result.map(drop)),
+            });
+            if came && random.is_some() {
+                break;
             }
         }
     }

@@ -11,6 +11,8 @@ use crate::plan::{Fault, Point};
 pub struct Table {
     rows: BTreeMap<(String, String), Row>,
     in_one_run: Tally,
+    /// Pairs that were to be in one run, which ended before the second fault's point.
+    never_came: usize,
     in_recovery: Tally,
     violations: Vec<String>,
 }
@@ -57,6 +59,11 @@ impl Table {
     pub fn pair_in_one_run(&mut self, faults: &[Fault], result: anyhow::Result<()>) {
         self.in_one_run.add(&result);
         self.note(faults, result);
+    }
+
+    /// Two faults that were to be in one run, and the run did not come by the point of the second.
+    pub fn second_never_came(&mut self) {
+        self.never_came += 1;
     }
 
     /// A fault in one run, and another in the run that recovers from it.
@@ -133,8 +140,39 @@ impl fmt::Display for Table {
         for (what, Tally { runs, violations }) in pairs {
             writeln!(f, "{what:<30}{runs:>4}{violations:>56}")?;
         }
+        let ran = self.in_one_run.runs + self.in_recovery.runs;
+        let (drawn, never_came) = (ran + self.never_came, self.never_came);
+        writeln!(
+            f,
+            "pairs drawn {drawn}, of which {never_came} never came to their second point, and {ran} count"
+        )?;
         let points: usize = self.rows.values().map(|row| row.points).sum();
         let violations = self.violations.len();
         write!(f, "{line}\npoints injected {points}, runs {}, violations {violations}", self.runs())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Effect;
+
+    #[test]
+    fn pairs_whose_second_point_never_came_are_told_and_do_not_count() {
+        let point = Point { class: "log".to_owned(), operation: "write".to_owned(), ordinal: 1 };
+        let fault = Fault { point: point.clone(), effect: Effect::EioDone };
+        let mut table = Table::new(&[point]);
+        table.single(&fault, End::Halted);
+        let pair = [fault.clone(), fault];
+        table.pair_in_one_run(&pair, Ok(()));
+        table.second_never_came();
+        table.second_never_came();
+        table.pair_in_recovery(&pair, Err(anyhow::anyhow!("lost")));
+        let text = table.to_string();
+        assert!(
+            text.contains("pairs drawn 4, of which 2 never came to their second point, and 2 count"),
+            "{text}"
+        );
+        assert_eq!((table.runs(), table.violations().len()), (3, 1), "{text}");
     }
 }

@@ -123,9 +123,9 @@ fn calls_fail_done_and_undone() {
 }
 
 #[test]
-fn half_of_a_write_is_done_when_the_disk_is_full() {
+fn write_that_found_no_room_is_gone_once_the_process_ends() {
     let disk = Disk::new();
-    // A power cut at the end would take the half, which no sync made last.
+    // Power fails then, which takes the half that was done: no sync made it last.
     disk.run("append", &disk.settings(&["log:write:2:enospc-lost", "log:write:9:kill-cut"]));
     assert_eq!(disk.content().as_deref(), Some("oldsynced"));
 }
