@@ -82,7 +82,7 @@ impl Journal {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let mut file = opened.map_err(io)?;
-        let lines = whole_lines(&file).map_err(io)?;
+        let lines = whole_lines(&mut file).map_err(io)?;
         if lines == 0 {
             let mut begun = String::new();
             let read = (&file).take(LINE_BYTES).read_to_string(&mut begun);
@@ -150,9 +150,17 @@ impl Lines {
 /// # Errors
 /// [`JournalError`].
 pub fn read(path: &Path) -> Result<Vec<Entry>, JournalError> {
+    let file = File::open(path).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
+    read_from(path, file)
+}
+
+/// As [`read`], from the open file at `path`.
+///
+/// # Errors
+/// As there.
+pub fn read_from(path: &Path, mut file: impl Read + Seek) -> Result<Vec<Entry>, JournalError> {
     let io = |source| JournalError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
-    let whole = whole_lines(&file).map_err(io)?;
+    let whole = whole_lines(&mut file).map_err(io)?;
     let mut reader = BufReader::new(file.take(whole));
     check_header(path, &mut reader)?;
     let mut entries = Vec::new();
@@ -190,8 +198,7 @@ fn next_line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
 }
 
 /// Bytes up to the end of the last whole line.
-fn whole_lines(file: &File) -> io::Result<u64> {
-    let mut file = file;
+fn whole_lines(file: &mut (impl Read + Seek)) -> io::Result<u64> {
     let length = file.seek(SeekFrom::End(0))?;
     let tail = length.min(LINE_BYTES);
     file.seek(SeekFrom::Start(length - tail))?;

@@ -77,14 +77,22 @@ impl Manifest {
         let path = backup.join(FILE);
         let bytes = durable::read(&path, MAX_BYTES)
             .with_context(|| format!("read {}, which every complete backup has", path.display()))?;
-        let format: Format = serde_json::from_slice(&bytes).with_context(|| format!("{}", path.display()))?;
+        Self::parse(&path, &bytes)
+    }
+
+    /// As [`Manifest::read`], from the bytes of the file at `path`.
+    ///
+    /// # Errors
+    /// When they are none that this program reads.
+    pub fn parse(path: &Path, bytes: &[u8]) -> anyhow::Result<Self> {
+        let format: Format = serde_json::from_slice(bytes).with_context(|| format!("{}", path.display()))?;
         ensure!(
             format.format == FORMAT,
             "{} has format {:?}, this program reads {FORMAT:?}",
             path.display(),
             format.format
         );
-        let manifest: Self = serde_json::from_slice(&bytes).with_context(|| format!("{}", path.display()))?;
+        let manifest: Self = serde_json::from_slice(bytes).with_context(|| format!("{}", path.display()))?;
         for file in &manifest.files {
             ensure!(belongs(&file.path), "{}: {:?} does not belong in a backup", path.display(), file.path);
         }

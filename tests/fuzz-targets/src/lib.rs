@@ -38,7 +38,8 @@ macro_rules! targets {
 
 targets! {
     artefacts: artefact evidence_bytes transition_bytes binding_bytes upload_bytes cose_bytes cbor inspect page tile;
-    texts: note checkpoint tlog_policy tlog_proof formula words json manifest trust_file config;
+    texts: note checkpoint tlog_policy tlog_proof formula words json manifest trust_file config backup_manifest
+        hammer_journal control_line;
     trees: prefix_proof transition log_proof source_tree;
     proof: evidence evidence_signed;
     plugin: archive structure intake;

@@ -80,11 +80,27 @@ const TRUST: &str = "[validators.PV1]\nurl = \"http://127.0.0.1:7400/\"\nstr_key
     [validators.PV2]\nurl = \"https://pv2.example/log\"\nstr_key = \"@1\"\npolicy = \"b\"\nmax_age_s = 60\nskew_s = 1\n";
 const CONFIG: &str = "origin = \"pv.example\"\nlisten = \"127.0.0.1:0\"\ndata_dir = \"data\"\nlog_key = \"keys/log\"\n\
     str_key = \"keys/str\"\nepoch_interval_s = 60\nacceptance = \"structure\"\nlog_format = \"json\"\n";
+const BACKUP: &str = "{\n  \"format\": \"pds-backup/1\",\n  \"origin\": \"pv.example\",\n  \"head\": @,\n  \"submissions\": 3,\n\
+    \"files\": [{\"path\": \"log.vkey\", \"bytes\": 60, \"sha256\": \"#\"},\n\
+    {\"path\": \"store/CURRENT\", \"bytes\": 16, \"sha256\": \"#\"}]\n}\n";
+const HEAD_LINE: &str = "{\"size\":9,\"log_root\":\"#\",\"record\":\"#\"}";
+const JOURNAL: &str = "pds-hammer-journal-v1\nreceipt AQID\ncheckpoint YSBub3RlCg==\nreceipt \n";
+const CHECKPOINT: &str =
+    "{\"checkpoint\":{\"folder\":\"/var/lib/pds/data/checkpoint\",\"head\":@,\"submissions\":3}}\n";
 const STATUS: &str = "{\"submission\":\"0707070707070707070707070707070707070707070707070707070707070707\",\
     \"name\":\"org.example.pacing\",\"release\":1,\"index\":0,\"progress\":\"queued\",\"receipt\":\"AAAA\"}";
 const PROOF: &str = "{\"hashes\":[\"0707070707070707070707070707070707070707070707070707070707070707\"]}";
 const PROBLEM: &str =
     "{\"type\":\"not-found\",\"title\":\"not found\",\"status\":404,\"detail\":\"no such name\",\"limit\":8}";
+
+/// `text` with a head for `@`.
+fn with_head(text: &str) -> String {
+    with_digests(&text.replace('@', HEAD_LINE))
+}
+
+fn with_digests(text: &str) -> String {
+    text.replace('#', &"07".repeat(32))
+}
 
 fn of_texts() -> Vec<Seed> {
     let (_, said) = SAID.last().expect("a validator says something");
@@ -126,6 +142,16 @@ fn of_texts() -> Vec<Seed> {
         ),
         ("trust_file", "two", TRUST.into()),
         ("config", "plain", CONFIG.into()),
+        ("backup_manifest", "two-files", with_head(BACKUP)),
+        ("backup_manifest", "before-epoch-0", with_digests(&BACKUP.replace('@', "null"))),
+        ("hammer_journal", "whole", JOURNAL.into()),
+        ("hammer_journal", "cut-off", format!("{JOURNAL}checkpoint YSBu")),
+        ("hammer_journal", "empty", "pds-hammer-journal-v1\n".into()),
+        ("control_line", "backup", "\"backup\"\n".into()),
+        ("control_line", "freeze", "\"freeze\"\n".into()),
+        ("control_line", "checkpoint", with_head(CHECKPOINT)),
+        ("control_line", "frozen", with_head("{\"frozen\":@}\n")),
+        ("control_line", "refused", "{\"refused\":\"another backup is under way\"}\n".into()),
         ("config", "http", format!("{CONFIG}[http]\nconnections = 100\n")),
     ];
     let mut seeds: Vec<Seed> =

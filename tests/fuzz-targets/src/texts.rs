@@ -1,9 +1,13 @@
 //! What is read as text: notes, keys, policies, proofs, expressions, manifests, settings. One value, one text, where the
 //! format is strict; where it is not, what is printed reads back as the same value.
 
-use std::path::Path;
+use std::io::Cursor;
+use std::path::{Component, Path};
 use std::sync::LazyLock;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pds_client::hammer::journal::{self, Entry};
 use pds_client::trust::TrustFile;
 use pds_core::acceptance::Acceptance;
 use pds_core::checkpoint::{Checkpoint, SignedCheckpoint};
@@ -16,7 +20,9 @@ use pds_core::prefix::PageId;
 use pds_core::tlog_policy::{MAX_ITEMS, Member, Policy, Quorum, WitnessSet};
 use pds_core::tlog_proof::TlogProof;
 use pds_core::{cose, evidence, secret_key};
-use pds_log_server::config::Config;
+use pds_log_server::backup::manifest;
+use pds_log_server::config::{Config, STORE_FOLDER};
+use pds_log_server::control;
 use pds_plugin::manifest::Manifest;
 use pds_schemas::json::{LogProof, Problem, SubmissionStatus};
 use pds_schemas::{Artefact, Digest, EpochNumber, PluginName, PosixTime, PublicKey, TreeSize, Verifier};
@@ -291,4 +297,38 @@ pub fn config(bytes: &[u8]) {
     assert!(key_name(&config.origin).as_str() == config.origin);
     assert!(!config.guard_file().starts_with(config.store_dir()));
     assert!(config.data_dir.is_absolute() && config.log_key.is_absolute());
+}
+
+/// What a backup says about itself: no file in it is outside of it.
+pub fn backup_manifest(bytes: &[u8]) {
+    let path = Path::new("backup.json");
+    let Ok(read) = manifest::Manifest::parse(path, bytes) else { return };
+    for file in &read.files {
+        let parts: Vec<Component<'_>> = Path::new(&file.path).components().collect();
+        assert!(parts.iter().all(|part| matches!(part, Component::Normal(_))), "{}", file.path);
+        assert!(parts.len() == 1 || parts[0].as_os_str() == STORE_FOLDER, "{}", file.path);
+    }
+    let printed = serde_json::to_vec_pretty(&read).expect("plain data");
+    assert_eq!(manifest::Manifest::parse(path, &printed).ok(), Some(read));
+}
+
+/// A journal of receipts and checkpoints: what is written anew says the same, and a line that is cut off nothing.
+pub fn hammer_journal(bytes: &[u8]) {
+    let read = |bytes: &[u8]| journal::read_from(Path::new("journal"), Cursor::new(bytes));
+    let Ok(entries) = read(bytes) else { return };
+    let line = |entry: &Entry| match entry {
+        Entry::Receipt(receipt) => format!("receipt {}\n", STANDARD.encode(receipt)),
+        Entry::Checkpoint(note) => format!("checkpoint {}\n", STANDARD.encode(note)),
+    };
+    let written: String = entries.iter().map(line).collect();
+    let written = format!("{}\n{written}", journal::HEADER);
+    assert!(bytes.starts_with(written.as_bytes()), "a journal has one form");
+    assert!(!bytes[written.len()..].contains(&b'\n'), "what is passed over is the beginning of a line");
+    assert_eq!(read(written.as_bytes()).ok(), Some(entries));
+}
+
+/// What an operator's command and a server say to each other.
+pub fn control_line(bytes: &[u8]) {
+    reread::<control::Request>(bytes);
+    reread::<control::Reply>(bytes);
 }

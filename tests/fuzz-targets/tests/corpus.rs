@@ -151,6 +151,7 @@ macro_rules! replayed {
 
 replayed! {
     artefact evidence_bytes transition_bytes binding_bytes upload_bytes cose_bytes cbor inspect page tile
-    note checkpoint tlog_policy tlog_proof formula words json manifest trust_file config
+    note checkpoint tlog_policy tlog_proof formula words json manifest trust_file config backup_manifest
+    hammer_journal control_line
     prefix_proof transition log_proof source_tree evidence evidence_signed archive structure intake answer
 }
