@@ -4,7 +4,9 @@
 //! The prefix tree's hashes (0x02, 0x03) are in [`crate::prefix`].
 //!
 //! Nearly all that is hashed here is one or two blocks long. Those are padded in place and compressed at once, which costs a
-//! third less than `sha2`'s buffered interface; the compression itself is always `sha2`'s.
+//! third less than `sha2`'s buffered interface; the compression itself is always `sha2`'s. Where many hashes don't wait for
+//! each other, [`leaf_hashes`] and [`node_hashes`] pad a few messages before they compress the first: compressing a message
+//! just written waits until its bytes have left the processor's store buffer, a sixth of the time of a hash.
 
 use pds_schemas::Digest;
 use sha2::block_api::compress256;
@@ -34,13 +36,53 @@ pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
     pair(0x01, left, right)
 }
 
+/// [`leaf_hash`] of each entry, in order; cheaper than one by one where entries are shorter than a block.
+pub fn leaf_hashes<E: AsRef<[u8]>>(entries: &[E]) -> Vec<Digest> {
+    let mut hashes = Vec::with_capacity(entries.len());
+    for entries in entries.chunks(TOGETHER) {
+        if entries.iter().any(|entry| entry.as_ref().len() >= ONE_BLOCK) {
+            hashes.extend(entries.iter().map(|entry| leaf_hash(entry.as_ref())));
+            continue;
+        }
+        let mut messages = [[0; 64]; TOGETHER];
+        for (message, entry) in messages.iter_mut().zip(entries) {
+            put_one_block(message, &[0x00], entry.as_ref());
+        }
+        hashes.extend(messages[..entries.len()].iter().map(compress));
+    }
+    hashes
+}
+
+/// [`node_hash`] of each two neighbours, in order; cheaper than one by one. Of an odd number, the last has no part in any.
+pub fn node_hashes(row: &[Digest]) -> Vec<Digest> {
+    let (pairs, _) = row.as_chunks();
+    let mut hashes = Vec::with_capacity(pairs.len());
+    let mut messages = [[0; 128]; TOGETHER];
+    for pairs in pairs.chunks(TOGETHER) {
+        for (message, [left, right]) in messages.iter_mut().zip(pairs) {
+            put_pair(message, 0x01, left, right);
+        }
+        hashes.extend(messages[..pairs.len()].iter().map(compress));
+    }
+    hashes
+}
+
+/// Messages padded before the first of them is compressed: enough to keep the two apart, and few enough to stay near.
+const TOGETHER: usize = 8;
+
 /// SHA-256(domain ‖ first ‖ second): what every node of both trees is.
 pub(crate) fn pair(domain: u8, first: &Digest, second: &Digest) -> Digest {
     let mut message = [0; 128];
+    put_pair(&mut message, domain, first, second);
+    compress(&message)
+}
+
+#[inline(always)]
+fn put_pair(message: &mut [u8; 128], domain: u8, first: &Digest, second: &Digest) {
     message[0] = domain;
     message[1..33].copy_from_slice(&first.0);
     message[33..65].copy_from_slice(&second.0);
-    pad_and_compress(message, 65)
+    pad(message, 65);
 }
 
 /// Longest message that one block holds with its padding: 64 bytes less the bit that ends it and its length.
@@ -48,15 +90,30 @@ const ONE_BLOCK: usize = 55;
 
 fn one_block(prefix: &[u8], rest: &[u8]) -> Digest {
     let mut message = [0; 64];
+    put_one_block(&mut message, prefix, rest);
+    compress(&message)
+}
+
+/// Puts `prefix ‖ rest`, at most [`ONE_BLOCK`] bytes, into the zeros of `message`.
+#[inline(always)]
+fn put_one_block(message: &mut [u8; 64], prefix: &[u8], rest: &[u8]) {
     let length = prefix.len() + rest.len();
     message[..prefix.len()].copy_from_slice(prefix);
     message[prefix.len()..length].copy_from_slice(rest);
-    pad_and_compress(message, length)
+    pad(message, length);
 }
 
-/// SHA-256 of the first `length` bytes of `message`, the rest of which is zero and has room for the padding.
+/// Ends a message of `length` bytes, after which there are only zeros, and room for the padding: FIPS 180-4, section 5.1.1,
+/// a one bit, zeros, the length in bits.
 #[inline(always)]
-fn pad_and_compress<const N: usize>(mut message: [u8; N], length: usize) -> Digest {
+fn pad<const N: usize>(message: &mut [u8; N], length: usize) {
+    message[length] = 0x80;
+    message[N - 8..].copy_from_slice(&(8 * length as u64).to_be_bytes());
+}
+
+/// SHA-256 of a padded message.
+#[inline(always)]
+fn compress<const N: usize>(message: &[u8; N]) -> Digest {
     // FIPS 180-4, section 5.3.3.
     let mut state = [
         0x6a09_e667,
@@ -68,9 +125,6 @@ fn pad_and_compress<const N: usize>(mut message: [u8; N], length: usize) -> Dige
         0x1f83_d9ab,
         0x5be0_cd19u32,
     ];
-    // FIPS 180-4, section 5.1.1: a one bit, zeros, the length in bits.
-    message[length] = 0x80;
-    message[N - 8..].copy_from_slice(&(8 * length as u64).to_be_bytes());
     compress256(&mut state, message.as_chunks().0);
     let mut digest = Digest::ZERO;
     for (bytes, word) in digest.0.as_chunks_mut().0.iter_mut().zip(state) {
@@ -96,6 +150,21 @@ mod tests {
             assert_eq!(sha256(message), expected(&[message]), "{length}");
             assert_eq!(leaf_hash(message), expected(&[&[0], message]), "{length}");
         }
+    }
+
+    #[test]
+    fn hashes_made_together_are_those_made_one_by_one() {
+        let entries: Vec<Vec<u8>> = (0..70).map(|length| vec![length as u8 + 1; length]).collect();
+        for count in 0..=entries.len() {
+            let entries = &entries[..count];
+            let hashes = leaf_hashes(entries);
+            assert_eq!(hashes, entries.iter().map(|entry| leaf_hash(entry)).collect::<Vec<_>>());
+            let pairs = hashes.chunks_exact(2).map(|pair| node_hash(&pair[0], &pair[1]));
+            assert_eq!(node_hashes(&hashes), pairs.collect::<Vec<_>>());
+        }
+        let long_first: Vec<_> = entries.iter().rev().collect();
+        let hashes: Vec<_> = long_first.iter().map(|entry| leaf_hash(entry)).collect();
+        assert_eq!(leaf_hashes(&long_first), hashes);
     }
 
     #[test]

@@ -239,6 +239,26 @@ fn proofs_hold_at_the_largest_sizes() {
 }
 
 #[test]
+fn extending_a_log_is_appending_each() {
+    let leaves = leaves(70);
+    for from in 0..=leaves.len() {
+        for to in from..=leaves.len() {
+            let mut one_by_one = Frontier::new();
+            leaves[..from].iter().for_each(|leaf| one_by_one.append(*leaf, |_| ()).unwrap());
+            let mut extended = one_by_one.clone();
+            let (mut expected, mut stored) = (Vec::new(), Vec::new());
+            for leaf in &leaves[from..to] {
+                one_by_one.append(*leaf, |node| expected.push(node)).unwrap();
+            }
+            extended.extend(&leaves[from..to], |node| stored.push(node)).unwrap();
+            assert_eq!(extended, one_by_one, "{from} to {to}");
+            expected.sort_by_key(|node| (node.level, node.index));
+            assert_eq!(stored, expected, "{from} to {to}");
+        }
+    }
+}
+
+#[test]
 fn append_is_refused_when_no_number_is_left() {
     let leaf = leaf_hash(b"same");
     assert_eq!(log::append(&Endless, TreeSize(u64::MAX), leaf), Err(LogError::Full));
@@ -248,6 +268,10 @@ fn append_is_refused_when_no_number_is_left() {
     let mut frontier = Frontier::load(&Endless, TreeSize(u64::MAX - 1)).unwrap();
     frontier.append(leaf, |_| ()).unwrap();
     assert_eq!(frontier.append(leaf, |_| panic!("stored a node of a full log")), Err(log::LogFull));
+    assert_eq!(frontier.extend(&[leaf], |_| panic!("stored a node of a full log")), Err(log::LogFull));
+    let mut frontier = Frontier::load(&Endless, TreeSize(u64::MAX - 1)).unwrap();
+    assert_eq!(frontier.extend(&[leaf; 2], |_| panic!("stored a node of a full log")), Err(log::LogFull));
+    frontier.extend(&[leaf], |_| ()).unwrap();
     assert_eq!(Ok(frontier.root()), log::root(&Endless, TreeSize(u64::MAX)));
 }
 

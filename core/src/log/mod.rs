@@ -11,10 +11,12 @@ mod memory;
 pub mod proof;
 pub mod tile;
 
+use std::borrow::Cow;
+
 pub use memory::{MemoryLog, MissingNode};
 use pds_schemas::{Digest, TreeSize};
 
-use crate::hash::node_hash;
+use crate::hash::{node_hash, node_hashes};
 
 /// Root of a log without leaves: SHA-256 of nothing, RFC 6962 section 2.1.
 pub const EMPTY_ROOT: Digest = Digest([
@@ -166,6 +168,38 @@ impl Frontier {
         }
         self.peaks.push(node.hash);
         self.size += 1;
+        Ok(())
+    }
+
+    /// Appends leaf hashes, as [`Frontier::append`] does one after the other, at less cost: each level's nodes are made
+    /// together. They go to `store` level by level, the leaves first.
+    ///
+    /// Of very many, some hundred at a time stay in the processor's caches.
+    ///
+    /// # Errors
+    /// [`LogFull`], before anything is stored.
+    pub fn extend(&mut self, leaves: &[Digest], mut store: impl FnMut(Node)) -> Result<(), LogFull> {
+        let size = self.size.checked_add(leaves.len() as u64).ok_or(LogFull)?;
+        let mut row = Cow::Borrowed(leaves);
+        let mut first = self.size;
+        let mut peaks = Vec::new();
+        for level in 0.. {
+            if row.is_empty() {
+                break;
+            }
+            (first..).zip(row.iter()).for_each(|(index, hash)| store(Node { level, index, hash: *hash }));
+            if first % 2 == 1 {
+                let left = self.peaks.pop().expect("an odd index has a left neighbour among the peaks");
+                row.to_mut().insert(0, left);
+            }
+            if row.len() % 2 == 1 {
+                peaks.extend(row.last());
+            }
+            row = Cow::Owned(node_hashes(&row));
+            first /= 2;
+        }
+        self.peaks.extend(peaks.iter().rev());
+        self.size = size;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use pds_schemas::{Digest, TreeSize};
 
 use super::EMPTY_ROOT;
 use crate::canonical;
-use crate::hash::node_hash;
+use crate::hash::node_hashes;
 
 /// Hashes in a full tile, and entries in a full bundle.
 pub const FULL_WIDTH: u16 = 256;
@@ -185,10 +185,9 @@ pub fn tiles_between(from: TreeSize, to: TreeSize) -> impl Iterator<Item = TileA
 pub fn tile_root(hashes: &[Digest]) -> Digest {
     let mut row = hashes.to_vec();
     while row.len() > 1 {
-        row = row
-            .chunks(2)
-            .map(|pair| if let [left, right] = pair { node_hash(left, right) } else { pair[0] })
-            .collect();
+        let lifted = row.last().copied().filter(|_| row.len() % 2 == 1);
+        row = node_hashes(&row);
+        row.extend(lifted);
     }
     row.first().copied().unwrap_or(EMPTY_ROOT)
 }

@@ -155,9 +155,7 @@ async fn leaves(api: &ValidatorApi, mut frontier: Frontier, target: &Head) -> an
         let new = (index * width..).zip(tile).filter(|(leaf, _)| *leaf >= from.0);
         leaves.extend(new.map(|(_, hash)| hash));
     }
-    for leaf in &leaves {
-        frontier.append(*leaf, |_| {})?;
-    }
+    frontier.extend(&leaves, |_| {})?;
     ensure!(
         frontier.root() == target.log_root,
         "the leaves that {} serves do not make our log of {from} epochs the guard's of {}: either they are not the log's, or \
