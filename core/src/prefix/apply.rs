@@ -13,7 +13,7 @@ use super::hash::leaf_hash;
 use super::id::{EpochTooLarge, LEVELS, MAX_DEPTH, PageId, page_epoch};
 use super::nodes::Nodes;
 use super::page::{Leaf, Link, Page, Slot, Subtree};
-use super::read_ahead::read_ahead;
+use super::read_ahead::{MOST_AHEAD, read_ahead};
 use super::shape::{Node, level};
 use super::source::{PageSource, ReadError};
 use super::transition::ProofWriter;
@@ -100,13 +100,11 @@ impl PrefixTree {
             proof.untouched(&self.root());
             return Ok(Applied { tree: self.clone(), pages: Vec::new(), proof: proof.finish() });
         }
-        let mut writer = Writer { source, epoch: number, levels: Vec::new(), slots: Vec::new(), proof };
+        let mut writer =
+            Writer { source, epoch: number, levels: Vec::new(), slots: Vec::new(), proof, is_near: false };
         let id = PageId::root(number);
         let top = match &self.top {
-            Some(top) => {
-                read_ahead(top, updates);
-                writer.rewrite(&PageId::root(top.epoch), top, id, updates)?
-            }
+            Some(top) => writer.rewrite(&PageId::root(top.epoch), top, id, updates)?,
             None => {
                 writer.proof.missing();
                 check_old(updates, None)?;
@@ -126,6 +124,8 @@ struct Writer<'a, S> {
     /// What slots are to hold, of all pages on the way down that are not finished yet, the topmost page's first.
     slots: Vec<(usize, Slot)>,
     proof: ProofWriter,
+    /// Whether what is in memory of the pages further down was read ahead.
+    is_near: bool,
 }
 
 /// A page that is being replaced: what it was, its name in the epoch being written, and what is known of its hashes.
@@ -145,9 +145,15 @@ impl<S: PageSource> Writer<'_, S> {
         updates: &[Update],
     ) -> Result<Subtree, ApplyError<S::Error>> {
         let page = load(self.source, old_id, old, Keep::No)?;
+        let was_near = self.is_near;
+        if !was_near && updates.len() <= MOST_AHEAD {
+            read_ahead(&page, id.depth(), updates);
+            self.is_near = true;
+        }
         let from = self.slots.len();
         let mut replaced = Replaced { page: &page, id, nodes: Nodes::unknown() };
         self.change(&mut replaced, 1, updates)?;
+        self.is_near = was_near;
         self.finish(id, Some(&page), replaced.nodes, from)
     }
 

@@ -70,7 +70,8 @@ impl Page {
 
     pub fn encode(&self) -> Vec<u8> {
         let mut kinds = 0u32;
-        let mut bytes = Vec::with_capacity(4 + self.leaves.len() * 64 + self.subtrees.len() * 36);
+        let mut bytes =
+            Vec::with_capacity(4 + self.leaves.len() * 64 + self.shape.subtrees.count_ones() as usize * 36);
         bytes.extend_from_slice(&[0; 4]);
         for (slot, held) in self.slots() {
             match held {

@@ -41,10 +41,23 @@ pub(super) enum Link {
 pub(super) struct Page {
     pub shape: Shape,
     pub leaves: Box<[Leaf]>,
-    pub subtrees: Box<[Subtree]>,
+    subtrees: Subtrees,
     /// Hashes of the nodes 2 to 15; only in pages with many slots occupied.
     inner: Option<Box<[Digest; 14]>>,
 }
+
+/// The pages below a page.
+#[derive(Debug)]
+enum Subtrees {
+    /// In the order of their slots.
+    Few(Box<[Subtree]>),
+    /// Four slots each. A copy of a page shares the quarters that no change touches: it counts itself where it reads anyway,
+    /// and not in every one of the pages below, each of which lies elsewhere in memory.
+    Many([Arc<Quarter>; 4]),
+}
+
+/// The subtrees of four slots side by side.
+type Quarter = [Option<Subtree>; 4];
 
 /// What a slot of a page is to hold.
 pub(super) enum Slot {
@@ -61,6 +74,9 @@ pub(super) enum Held<'a> {
 /// From this many occupied slots on, a page keeps the hashes of its inner nodes: 448 bytes, which spare a proof or a
 /// change about as many hashes as there are slots. Most pages are at the bottom of the tree and hold two or three leaves.
 const DENSE: u32 = 8;
+
+/// From this many subtrees on they are kept by quarters.
+const MANY: u32 = 10;
 
 impl Link {
     pub fn unread() -> Self {
@@ -108,31 +124,41 @@ impl Page {
         }
         let hash = nodes.climb(shape, changed);
         let mut leaves = Vec::with_capacity(shape.leaves.count_ones() as usize);
-        let mut subtrees = Vec::with_capacity(shape.subtrees.count_ones() as usize);
-        let mut put = |held| match held {
-            Slot::Leaf(leaf) => leaves.push(leaf),
-            Slot::Subtree(subtree) => subtrees.push(subtree),
-        };
         let mut slots = slots.into_iter();
-        match old {
-            None => slots.for_each(|(_, held)| put(held)),
-            Some(old) => {
-                for slot in shape.slots() {
-                    if changed >> slot & 1 == 1 {
-                        slots.by_ref().take(1).for_each(|(_, held)| put(held));
-                    } else if let Some(leaf) = old.leaf(slot) {
-                        put(Slot::Leaf(*leaf));
-                    } else if let Some(subtree) = old.subtree(slot) {
-                        put(Slot::Subtree(subtree.clone()));
-                    }
+        // Called for the slots in order.
+        let mut take = |slot: usize| match changed >> slot & 1 == 1 {
+            true => match slots.next() {
+                Some((_, Slot::Subtree(subtree))) => Some(subtree),
+                Some((_, Slot::Leaf(leaf))) => {
+                    leaves.push(leaf);
+                    None
                 }
+                None => None,
+            },
+            false => {
+                leaves.extend(old.and_then(|old| old.leaf(slot)));
+                old.and_then(|old| old.subtree(slot)).cloned()
             }
-        }
+        };
+        let subtrees = if shape.subtrees.count_ones() < MANY {
+            let mut subtrees = Vec::with_capacity(shape.subtrees.count_ones() as usize);
+            subtrees.extend(shape.slots().filter_map(take));
+            Subtrees::Few(subtrees.into())
+        } else {
+            Subtrees::Many(std::array::from_fn(|quarter| {
+                let kept =
+                    old.and_then(|old| old.quarter(quarter)).filter(|_| changed >> (4 * quarter) & 15 == 0);
+                match kept {
+                    Some(kept) if shape.leaves >> (4 * quarter) & 15 == 0 => Arc::clone(kept),
+                    _ => Arc::new(std::array::from_fn(|i| take(4 * quarter + i))),
+                }
+            }))
+        };
         let inner = (shape.occupied().count_ones() >= DENSE).then(|| {
             let of_old = |n| old.map_or(Digest::ZERO, |old| old.hash(n));
             Box::new(std::array::from_fn(|i| nodes.get(i + 2).unwrap_or_else(|| of_old(i + 2))))
         });
-        (Self { shape, leaves: leaves.into(), subtrees: subtrees.into(), inner }, hash)
+        (Self { shape, leaves: leaves.into(), subtrees, inner }, hash)
     }
 
     /// Hashes of the nodes 2 to 15 as far as the page keeps them: all or none.
@@ -142,11 +168,11 @@ impl Page {
 
     /// The slots that hold something, in order.
     pub fn slots(&self) -> impl Iterator<Item = (usize, Held<'_>)> {
-        let (mut leaves, mut subtrees) = (self.leaves.iter(), self.subtrees.iter());
+        let mut leaves = self.leaves.iter();
         self.shape.slots().filter_map(move |slot| {
             let held = match self.shape.leaves >> slot & 1 == 1 {
                 true => leaves.next().map(Held::Leaf),
-                false => subtrees.next().map(Held::Subtree),
+                false => self.subtree(slot).map(Held::Subtree),
             };
             held.map(|held| (slot, held))
         })
@@ -158,8 +184,29 @@ impl Page {
     }
 
     pub fn subtree(&self, slot: usize) -> Option<&Subtree> {
-        let held = self.shape.subtrees >> slot & 1 == 1;
-        held.then(|| &self.subtrees[Shape::rank(self.shape.subtrees, slot)])
+        match &self.subtrees {
+            Subtrees::Few(subtrees) => {
+                let held = self.shape.subtrees >> slot & 1 == 1;
+                held.then(|| &subtrees[Shape::rank(self.shape.subtrees, slot)])
+            }
+            Subtrees::Many(quarters) => quarters[slot / 4][slot % 4].as_ref(),
+        }
+    }
+
+    fn quarter(&self, quarter: usize) -> Option<&Arc<Quarter>> {
+        match &self.subtrees {
+            Subtrees::Few(_) => None,
+            Subtrees::Many(quarters) => Some(&quarters[quarter]),
+        }
+    }
+
+    /// The subtrees that a copy of this page, in which `slot` changes, takes one by one, that one among them.
+    pub fn copied_with(&self, slot: usize) -> impl Iterator<Item = &Subtree> {
+        let slots = match &self.subtrees {
+            Subtrees::Few(_) => 0..16,
+            Subtrees::Many(_) => slot & !3..(slot & !3) + 4,
+        };
+        slots.filter_map(|slot| self.subtree(slot))
     }
 
     /// Hash of node `n`; zero if it is missing.
@@ -173,7 +220,7 @@ impl Page {
                 let leaf = &self.leaves[Shape::rank(self.shape.leaves, slot)];
                 leaf_hash(&leaf.key, &leaf.commitment)
             }
-            Node::Subtree(slot) => self.subtrees[Shape::rank(self.shape.subtrees, slot)].hash,
+            Node::Subtree(slot) => self.subtree(slot).map_or(Digest::ZERO, |subtree| subtree.hash),
             Node::Parent => parent_hash(&self.hash(2 * n), &self.hash(2 * n + 1)),
         }
     }

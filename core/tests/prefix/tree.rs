@@ -365,4 +365,28 @@ proptest! {
         check_against_naive(&grown.cold(), &grown.pages, &grown.leaves);
         check_against_naive(&before, &grown.pages, &first);
     }
+
+    #[test]
+    fn tree_that_grows_by_a_few_changes_equals_the_naive_one(
+        held in 20u64..200,
+        epochs in prop::collection::vec(prop::collection::btree_set(0u64..220, 1..6), 1..6),
+    ) {
+        let mut snapshots = vec![Grown::of(&spread(0, held))];
+        for changed in epochs {
+            let mut grown = snapshots[snapshots.len() - 1].clone();
+            let new = changed.iter().map(|i| (digest(*i), digest(i + 2_000_000 + grown.next))).collect();
+            let expected = naive::transition(&grown.leaves, &updates(&grown.leaves, &new));
+            let updates = updates(&grown.leaves, &new);
+            let applied = grown.tree.apply_updates(&MemoryPages::default(), EpochNumber(grown.next), &updates);
+            prop_assert_eq!(applied.unwrap().proof, expected);
+            grown.grow(&new);
+            snapshots.push(grown);
+        }
+        for Grown { tree, leaves, .. } in snapshots {
+            prop_assert_eq!(tree.root(), naive::root(&leaves));
+            for key in leaves.keys().copied().chain((0..20).map(|i| digest(i + 5_000_000))) {
+                prop_assert_eq!(tree.prove(&MemoryPages::default(), &key).unwrap(), naive::proof(&leaves, &key));
+            }
+        }
+    }
 }
