@@ -15,6 +15,7 @@ use pds_store::{BlobKind, Store};
 
 use super::answers::Kept;
 use super::log::published_epoch;
+use super::making::Asker;
 use super::respond::{Answer, BYTES, CBOR, COSE, fleeting, immutable, internal, parse};
 use super::{Api, path};
 
@@ -37,14 +38,14 @@ pub async fn str(State(api): State<Api>, Path(epoch): Path<String>, uri: Uri) ->
 }
 
 /// `GET /epochs/{e}/changes`.
-pub async fn changes(State(api): State<Api>, Path(epoch): Path<String>) -> Answer {
+pub async fn changes(State(api): State<Api>, Asker(client): Asker, Path(epoch): Path<String>) -> Answer {
     let size = api.shared.published().head.size;
     let epoch = published_epoch("epoch", &epoch, size)?;
     let store = Arc::clone(&api.shared.store);
     let key = api.identity.str.public_key();
     // Up to megabytes.
-    let read = tokio::task::spawn_blocking(move || checked_changes(&store, &key, epoch)).await;
-    let bytes = read.map_err(|e| internal("read changes", e))?;
+    let made = api.making.elsewhere(client, move || checked_changes(&store, &key, epoch)).await;
+    let bytes = made.map_err(|e| internal("read changes", e))?;
     Ok(immutable(
         CBOR,
         bytes.map_err(|e| internal("read changes", format!("epoch {epoch}: {e:#}; run fsck")))?,
@@ -63,40 +64,48 @@ fn checked_changes(store: &Store, key: &PublicKey, epoch: EpochNumber) -> anyhow
 }
 
 /// `GET /records/{sha256}`: a name record, whatever became of it since.
-pub async fn record(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
-    blob(&api, &uri, (BlobKind::NameRecord, path::RECORD, CBOR), &digest)
+pub async fn record(api: State<Api>, asker: Asker, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, asker, &uri, (BlobKind::NameRecord, path::RECORD, CBOR), &digest).await
 }
 
 /// `GET /bindings/{sha256}`.
-pub async fn binding(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
-    blob(&api, &uri, (BlobKind::Binding, path::BINDING, CBOR), &digest)
+pub async fn binding(api: State<Api>, asker: Asker, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, asker, &uri, (BlobKind::Binding, path::BINDING, CBOR), &digest).await
 }
 
 /// `GET /causes/{sha256}`.
-pub async fn cause(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
-    blob(&api, &uri, (BlobKind::Cause, path::CAUSE, CBOR), &digest)
+pub async fn cause(api: State<Api>, asker: Asker, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, asker, &uri, (BlobKind::Cause, path::CAUSE, CBOR), &digest).await
 }
 
 /// `GET /policies/{sha256}`.
-pub async fn policy(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
-    blob(&api, &uri, (BlobKind::Policy, path::POLICY, CBOR), &digest)
+pub async fn policy(api: State<Api>, asker: Asker, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, asker, &uri, (BlobKind::Policy, path::POLICY, CBOR), &digest).await
 }
 
 /// `GET /objects/{sha256}`: bytecode, manifests, owner records, build environments.
-pub async fn object(api: State<Api>, digest: Path<String>, uri: Uri) -> Answer {
-    blob(&api, &uri, (BlobKind::Object, path::OBJECT, BYTES), &digest)
+pub async fn object(api: State<Api>, asker: Asker, digest: Path<String>, uri: Uri) -> Answer {
+    blob(&api, asker, &uri, (BlobKind::Object, path::OBJECT, BYTES), &digest).await
 }
 
-fn blob(
+async fn blob(
     api: &Api,
+    Asker(client): Asker,
     uri: &Uri,
     (kind, path, content_type): (BlobKind, &'static str, &'static str),
     digest: &str,
 ) -> Answer {
     let digest: Digest = parse("sha256", digest)?;
     // The store compares the bytes with their hash.
-    let bytes = api.shared.store.blob(kind, &digest).map_err(|e| internal("read a blob", e))?;
-    match bytes {
+    let store = Arc::clone(&api.shared.store);
+    let read = move || store.blob(kind, &digest);
+    let read = match kind {
+        // Up to megabytes.
+        BlobKind::Object => api.making.elsewhere(client, read).await,
+        _ => Ok(read()),
+    };
+    let bytes = read.map_err(|e| internal("read a blob", e))?;
+    match bytes.map_err(|e| internal("read a blob", e))? {
         Some(bytes) => {
             let (epoch, varies, body) = (None, false, bytes.into());
             Ok(api.answers.give(uri, Kept { path, content_type, epoch, varies, body }))

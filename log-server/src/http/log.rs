@@ -1,5 +1,8 @@
 //! The epoch log: checkpoint, tiles and bundles as C2SP tlog-tiles has them, and proofs.
 
+use std::sync::Arc;
+
+use anyhow::ensure;
 use axum::extract::{Path, Query, State};
 use axum::http::Uri;
 use axum::response::Response;
@@ -10,10 +13,11 @@ use pds_core::log::{self, LogError, NodeReader};
 use pds_schemas::json::LogProof;
 use pds_schemas::{Digest, EpochNumber, TreeSize};
 use pds_service::problem::Problem;
-use pds_store::StoreError;
+use pds_store::{Store, StoreError};
 use serde::Deserialize;
 
 use super::answers::Kept;
+use super::making::Asker;
 use super::respond::{Answer, BYTES, JSON, TEXT, immutable, internal, json};
 use super::{Api, path};
 
@@ -26,48 +30,57 @@ pub async fn checkpoint(State(api): State<Api>, uri: Uri) -> Answer {
 }
 
 /// `GET /tile/<L>/<N>[.p/<W>]`.
-pub async fn tile(State(api): State<Api>, Path(address): Path<String>, uri: Uri) -> Answer {
+pub async fn tile(
+    State(api): State<Api>,
+    Asker(client): Asker,
+    Path(address): Path<String>,
+    uri: Uri,
+) -> Answer {
     let address: TileAddress = format!("tile/{address}").parse().map_err(not_a_tile)?;
     let size = api.shared.published().head.size;
     if !address.is_within(size) {
         return Err(beyond(size));
     }
-    let store = &*api.shared.store;
-    let read = |e: StoreError| internal("read a tile", e);
+    let store = Arc::clone(&api.shared.store);
+    let made = api.making.elsewhere(client, move || checked_tile(&store, address)).await;
+    let tile = made.map_err(|e| internal("read a tile", e))?;
+    let body = tile.map_err(|e| internal("read a tile", format!("{address}: {e:#}; run fsck")))?.into();
+    Ok(api
+        .answers
+        .give(&uri, Kept { path: path::TILE, content_type: BYTES, epoch: None, varies: false, body }))
+}
+
+fn checked_tile(store: &Store, address: TileAddress) -> anyhow::Result<Vec<u8>> {
     let hashes = address.nodes().map(|(level, index)| store.node(level, index));
-    let hashes: Vec<_> = hashes.collect::<Result<_, _>>().map_err(read)?;
+    let hashes: Vec<_> = hashes.collect::<Result<_, _>>()?;
     // Of a full tile, the level above knows the hash: a flipped bit is not served.
     let above = 8 * (address.level() + 1);
     if address.width() == FULL_WIDTH && above < 64 {
-        let known = store.node(above, address.index()).map_err(read)?;
-        if tile_root(&hashes) != known {
-            return Err(internal("read a tile", format!("{address} is damaged; run fsck")));
-        }
+        ensure!(tile_root(&hashes) == store.node(above, address.index())?, "it is damaged");
     }
-    let (path, content_type, body) = (path::TILE, BYTES, encode_tile(&hashes).into());
-    Ok(api.answers.give(&uri, Kept { path, content_type, epoch: None, varies: false, body }))
+    Ok(encode_tile(&hashes))
 }
 
 /// `GET /tile/entries/<N>[.p/<W>]`.
-pub async fn entries(State(api): State<Api>, Path(index): Path<String>) -> Answer {
+pub async fn entries(State(api): State<Api>, Asker(client): Asker, Path(index): Path<String>) -> Answer {
     let address: EntriesAddress = format!("tile/entries/{index}").parse().map_err(not_a_tile)?;
     let size = api.shared.published().head.size;
     if !address.is_within(size) {
         return Err(beyond(size));
     }
-    let store = &*api.shared.store;
-    let read = |e: StoreError| internal("read entries", e);
+    let store = Arc::clone(&api.shared.store);
+    let made = api.making.elsewhere(client, move || checked_entries(&store, address)).await;
+    let bundle = made.map_err(|e| internal("read entries", e))?;
+    Ok(immutable(BYTES, bundle.map_err(|e| internal("read entries", format!("{e:#}; run fsck")))?))
+}
+
+fn checked_entries(store: &Store, address: EntriesAddress) -> anyhow::Result<Vec<u8>> {
     let first = address.index() * u64::from(FULL_WIDTH);
-    let entries = store.entries(first..first + u64::from(address.width())).map_err(read)?;
-    let damaged = |leaf| internal("read entries", format!("entry {leaf} is damaged; run fsck"));
-    for (i, leaf) in address.leaves().enumerate() {
-        let known = store.node(0, leaf).map_err(read)?;
-        if entries.get(i).map(|entry| leaf_hash(entry)) != Some(known) {
-            return Err(damaged(leaf));
-        }
+    let entries = store.entries(first..first + u64::from(address.width()))?;
+    for (entry, leaf) in entries.iter().zip(address.leaves()) {
+        ensure!(leaf_hash(entry) == store.node(0, leaf)?, "entry {leaf} is damaged");
     }
-    let bundle = encode_entries(entries.iter().map(Vec::as_slice));
-    Ok(immutable(BYTES, bundle.map_err(|e| internal("encode entries", e))?))
+    Ok(encode_entries(entries.iter().map(Vec::as_slice))?)
 }
 
 /// Query of `GET /proofs/inclusion`.

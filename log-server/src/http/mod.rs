@@ -6,6 +6,7 @@
 mod answers;
 mod artefacts;
 mod log;
+mod making;
 mod measure;
 mod memory;
 mod plugins;
@@ -29,6 +30,7 @@ use pds_schemas::{Artefact, Upload};
 use pds_service::http::{RequestLimits, bounded};
 
 use self::answers::Answers;
+use self::making::Making;
 use self::measure::PathMetrics;
 use self::memory::Memory;
 pub use self::uploads::Uploads;
@@ -53,6 +55,7 @@ pub struct Api {
     /// For `/metrics`.
     pub metrics: PrometheusHandle,
     answers: Arc<Answers>,
+    making: Making,
     last_inclusion: Arc<plugins::LastInclusion>,
 }
 
@@ -72,6 +75,7 @@ impl Api {
             uploads,
             metrics,
             answers: Arc::new(Answers::new(0)),
+            making: Making::default(),
             last_inclusion: Arc::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Evidence about a name, and the chain of its records.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context;
 use axum::extract::{Path, Query, State};
@@ -23,6 +23,7 @@ use pds_store::BlobKind;
 
 use super::answers::Kept;
 use super::log::published_epoch;
+use super::making::Asker;
 use super::respond::{Answer, CBOR, TEXT, fleeting, internal, parse, wants_text};
 use super::{Api, path};
 use crate::queue::current_record;
@@ -31,6 +32,7 @@ use crate::shared::Published;
 /// `GET /plugins/{name}[?epoch=]`: whatever the state, and for a name never admitted the proof of its absence.
 pub async fn evidence(
     State(api): State<Api>,
+    Asker(client): Asker,
     Path(name): Path<String>,
     Query(query): Query<HashMap<String, String>>,
     uri: Uri,
@@ -49,8 +51,8 @@ pub async fn evidence(
         make(&api, &published, &name, epoch)
     } else {
         // Dozens of pages from the disk.
-        let api = api.clone();
-        let made = tokio::task::spawn_blocking(move || make(&api, &published, &name, epoch)).await;
+        let maker = api.clone();
+        let made = api.making.elsewhere(client, move || make(&maker, &published, &name, epoch)).await;
         made.map_err(|e| internal("make evidence", e))?
     };
     let evidence = made.map_err(|e| internal("make evidence", format!("{e:#}")))?;
@@ -68,33 +70,42 @@ pub async fn evidence(
 /// `GET /plugins/{name}/history[?from=<sha256 of a record>]`, newest first; 404 for a name never admitted.
 pub async fn history(
     State(api): State<Api>,
+    Asker(client): Asker,
     Path(name): Path<String>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Answer {
     let name: PluginName = parse("name", &name)?;
     only(&query, "from")?;
-    let from = match query.get("from") {
-        Some(text) => Some(parse("from", text)?),
-        None => {
-            let current = current_record(&api.shared.store, &api.shared.published().tree, &name);
-            current.map_err(|e| internal("read history", format!("{e:#}")))?.as_ref().map(commitment_of)
-        }
-    };
-    let never = || Problem::not_found(format!("{name} was never admitted; /plugins/{name} proves it"));
-    let from: Digest = from.ok_or_else(never)?;
+    let from = query.get("from").map(|text| parse("from", text)).transpose()?;
     // Reads up to a thousand records.
-    let of = name.clone();
-    let read = tokio::task::spawn_blocking(move || chain(&api, &of, from)).await;
-    let records = read.map_err(|e| internal("read history", e))?;
+    let (maker, of) = (api.clone(), name.clone());
+    let made = api.making.elsewhere(client, move || chain(&maker, &of, from)).await;
+    let records = made.map_err(|e| internal("read history", e))?;
     let records = records.map_err(|e| internal("read history", format!("{e:#}")))?;
+    let Some((from, records)) = records else {
+        return Err(Problem::not_found(format!("{name} was never admitted; /plugins/{name} proves it")));
+    };
     if records.is_empty() {
         return Err(Problem::not_found(format!("{name} has no record {from}")));
     }
     Ok(fleeting(CBOR, NameHistory { records }.to_bytes()))
 }
 
-/// Records of `name` from `from` back, as many as fit an answer; none if `from` is not one of them.
-fn chain(api: &Api, name: &PluginName, from: Digest) -> anyhow::Result<Vec<Vec<u8>>> {
+/// Records of `name` from `from` back, or from the current one, which is told too: as many as fit an answer. None of them if
+/// `from` is not one of them; `None` for a name never admitted.
+fn chain(
+    api: &Api,
+    name: &PluginName,
+    from: Option<Digest>,
+) -> anyhow::Result<Option<(Digest, Vec<Vec<u8>>)>> {
+    let from = match from {
+        Some(from) => Some(from),
+        None => {
+            let current = current_record(&api.shared.store, &api.shared.published().tree, name)?;
+            current.as_ref().map(commitment_of)
+        }
+    };
+    let Some(from) = from else { return Ok(None) };
     let mut records = Vec::new();
     let mut next = Some(from);
     while let Some(digest) = next.filter(|_| records.len() < NameHistory::MAX_RECORDS) {
@@ -109,25 +120,31 @@ fn chain(api: &Api, name: &PluginName, from: Digest) -> anyhow::Result<Vec<Vec<u
         next = record.previous;
         records.push(bytes);
     }
-    Ok(records)
+    Ok(Some((from, records)))
 }
 
 /// The proof that the last epoch is in the log: the same for every name, so made once for each epoch.
 #[derive(Debug, Default)]
-pub struct LastInclusion(Mutex<Option<(TreeSize, Vec<Digest>)>>);
+pub struct LastInclusion(RwLock<Arc<(TreeSize, Vec<Digest>)>>);
 
 impl LastInclusion {
-    /// Of the log of this size, by `prove` if it is not known.
+    /// Of the log of this size, by `prove` if it is not known. Nobody waits meanwhile: who asks then makes it as well.
     fn of(
         &self,
         size: TreeSize,
         prove: impl FnOnce() -> anyhow::Result<Vec<Digest>>,
     ) -> anyhow::Result<Vec<Digest>> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*last {
-            Some((of, hashes)) if *of == size => Ok(hashes.clone()),
-            _ => Ok(last.insert((size, prove()?)).1.clone()),
+        let last = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
+        if last.0 == size {
+            return Ok(last.1.clone());
         }
+        let hashes = prove()?;
+        let made = Arc::new((size, hashes.clone()));
+        let mut last = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if last.0 < size {
+            *last = made;
+        }
+        Ok(hashes)
     }
 }
 
