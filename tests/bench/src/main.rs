@@ -66,6 +66,12 @@ struct Options {
     /// Be the peer that says hello over HTTP, and write its address into this file.
     #[arg(long, hide = true, value_name = "FILE")]
     serve_hello: Option<PathBuf>,
+    /// Be a server with a log of `entries` entries, made in this folder, and write its address there.
+    #[arg(long, hide = true, value_name = "DIR")]
+    serve_log: Option<PathBuf>,
+    /// Entries of that log.
+    #[arg(long, hide = true, default_value_t = 1_000_000)]
+    entries: usize,
 }
 
 /// What there is to measure, in this order.
@@ -162,6 +168,9 @@ fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     if let Some(address_file) = &options.serve_hello {
         return http::serve_hello(address_file);
+    }
+    if let Some(folder) = &options.serve_log {
+        return http::serve_log(folder, options.entries);
     }
     let scale = Scale::of(&options);
     let names = Names::new(scale.names)?;

@@ -5,6 +5,7 @@
 
 mod hello;
 mod load;
+mod log;
 mod nginx;
 mod process;
 pub mod world;
@@ -16,15 +17,16 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use pds_schemas::{Artefact, Evidence};
+use pds_schemas::{Artefact, Evidence, TreeSize};
 
 pub use self::hello::serve as serve_hello;
+pub use self::log::serve_log;
 pub use self::process::Server;
 use crate::Scale;
 use crate::durable::read_all;
 use crate::measure::wall;
 use crate::names::Names;
-use crate::table::{Must, Table, Unit};
+use crate::table::{Must, Row, Table, Unit};
 
 /// Connections of the load maker.
 const CONNECTIONS: usize = 32;
@@ -79,14 +81,15 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale, dir: &Path) -> a
             let tile = |target: &mut Vec<u8>| target.extend_from_slice(TILE.as_bytes());
             let workload = format!("HTTP: a full tile ({} bytes), {CONNECTIONS} connections", bytes.len());
             let pair = compare(scale, (&server, tile), (&nginx, tile))?;
-            row(table, ("http-tile", 0.9), &workload, "nginx, the same bytes as a file", pair);
+            let row = row(table, "http-tile", &workload, "nginx, the same bytes as a file", pair);
+            row.must(Must::RatioAtLeast(0.9));
         }
         None => eprintln!("pds-bench: there is no nginx, so no row of tiles; `make bench-deps` installs it"),
     }
     check_evidence(server.address, names)?;
     let greet = |target: &mut Vec<u8>| target.push(b'/');
     let hot = HOT.min(count);
-    for (bound, asked, workload) in [
+    for ((id, least), asked, workload) in [
         (("http-evidence-hot", 0.6), hot, format!("HTTP: evidence, {hot} hot names of {count}")),
         (("http-evidence", 0.4), count, format!("HTTP: evidence, random names of {count}")),
     ] {
@@ -96,12 +99,36 @@ pub fn measure(table: &mut Table, names: &Names, scale: &Scale, dir: &Path) -> a
             target.extend_from_slice(names.name(random.below(asked)).as_str().as_bytes());
         };
         let pair = compare(scale, (&server, name), (&hello, greet))?;
-        row(table, bound, &workload, "axum saying hello", pair);
+        row(table, id, &workload, "axum saying hello", pair).must(Must::RatioAtLeast(least));
     }
+    measure_log(table, scale, &folder, &hello).context("measure proofs of a log")?;
     let workload = format!("server process: peak memory (VmHWM) after this load, {count} names");
     let against = ("the keys and commitments of its names", 64.0 * count as f64);
     let bounded = table.push("server-memory", Unit::Bytes, (workload, server.peak_memory()?), against);
     bounded.must(Must::AtMost(f64::from(400 << 20)));
+    Ok(())
+}
+
+/// Proofs of a log of many entries, in the handler and over HTTP.
+fn measure_log(table: &mut Table, scale: &Scale, folder: &Path, hello: &Server) -> anyhow::Result<()> {
+    log::measure_handlers(table, scale, folder)?;
+    let served = folder.join("served");
+    fs::create_dir(&served)?;
+    let entries = scale.entries.to_string();
+    let options = ["--entries", &entries, "--serve-log"];
+    let server = start(std::env::current_exe()?, &options, &served, &served.join(log::ADDRESS));
+    let server = server.context("serve a log")?;
+    let size = TreeSize(scale.entries as u64);
+    for (i, kind) in ["inclusion", "consistency"].into_iter().enumerate() {
+        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let proof = |target: &mut Vec<u8>| {
+            let at = random.below(scale.entries - 1) as u64 + 1;
+            target.extend_from_slice(log::target(i, at, size).as_bytes());
+        };
+        let pair = compare(scale, (&server, proof), (hello, |target: &mut Vec<u8>| target.push(b'/')))?;
+        let workload = format!("HTTP: {kind} proofs from a log of {size} entries");
+        row(table, &format!("http-{kind}"), &workload, "axum saying hello", pair);
+    }
     Ok(())
 }
 
@@ -163,17 +190,16 @@ fn turn(server: &Server, time: Duration, target: &mut impl FnMut(&mut Vec<u8>)) 
     Ok(Turn { rate: requests / load.seconds, cpu_us: (server.cpu()? - before) * 1e6 / requests })
 }
 
-fn row(
-    table: &mut Table,
-    (id, least): (&str, f64),
+fn row<'a>(
+    table: &'a mut Table,
+    id: &str,
     workload: &str,
     against: &str,
     (server, peer): (Turn, Turn),
-) {
+) -> &'a mut Row {
     let with_cpu = |what: &str, turn: Turn| format!("{what}; {:.1} us CPU a request", turn.cpu_us);
     let measured = (with_cpu(workload, server), server.rate);
-    let row = table.push(id, Unit::PerSecond, measured, (with_cpu(against, peer), peer.rate));
-    row.must(Must::RatioAtLeast(least));
+    table.push(id, Unit::PerSecond, measured, (with_cpu(against, peer), peer.rate))
 }
 
 /// xorshift64 (Marsaglia 2003): which names are asked for is the same in every run.
