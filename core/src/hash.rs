@@ -57,14 +57,33 @@ pub fn leaf_hashes<E: AsRef<[u8]>>(entries: &[E]) -> Vec<Digest> {
 pub fn node_hashes(row: &[Digest]) -> Vec<Digest> {
     let (pairs, _) = row.as_chunks();
     let mut hashes = Vec::with_capacity(pairs.len());
-    let mut messages = [[0; 128]; TOGETHER];
-    for pairs in pairs.chunks(TOGETHER) {
-        for (message, [left, right]) in messages.iter_mut().zip(pairs) {
-            put_pair(message, 0x01, left, right);
-        }
-        hashes.extend(messages[..pairs.len()].iter().map(compress));
-    }
+    each_pair(0x01, pairs.iter().map(|[left, right]| [left, right]), |hash| hashes.push(hash));
     hashes
+}
+
+/// [`pair`] of each two, in order, to `put`; cheaper than one by one.
+#[inline(always)]
+pub(crate) fn each_pair<'a>(
+    domain: u8,
+    pairs: impl IntoIterator<Item = [&'a Digest; 2]>,
+    mut put: impl FnMut(Digest),
+) {
+    let mut pairs = pairs.into_iter();
+    let Some([first, second]) = pairs.next() else { return };
+    let Some(next) = pairs.next() else { return put(pair(domain, first, second)) };
+    let mut pairs = [[first, second], next].into_iter().chain(pairs);
+    let mut messages = [[0; 128]; TOGETHER];
+    loop {
+        let mut count = 0;
+        for (message, [first, second]) in messages.iter_mut().zip(&mut pairs) {
+            put_pair(message, domain, first, second);
+            count += 1;
+        }
+        messages[..count].iter().for_each(|message| put(compress(message)));
+        if count < TOGETHER {
+            return;
+        }
+    }
 }
 
 /// Messages padded before the first of them is compressed: enough to keep the two apart, and few enough to stay near.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use pds_schemas::prefix::{Change, TransitionProof};
 use pds_schemas::{Digest, EpochNumber};
 
-use super::hash::leaf_hash;
 use super::id::{EpochTooLarge, LEVELS, MAX_DEPTH, PageId, page_epoch};
 use super::nodes::Nodes;
 use super::page::{Leaf, Link, Page, Slot, Subtree};
@@ -175,7 +174,7 @@ impl<S: PageSource> Writer<'_, S> {
             Node::Missing => {
                 self.proof.missing();
                 check_old(updates, None)?;
-                self.plant(&old.id, &mut old.nodes, Planting { updates, other: None })
+                self.plant(&old.id, Planting { updates, other: None })
             }
             Node::Leaf(slot) => {
                 let leaf = page.leaf(slot).expect("the shape says that the slot holds a leaf");
@@ -187,13 +186,12 @@ impl<S: PageSource> Writer<'_, S> {
                     self.proof.other_leaf(&leaf.key, &leaf.commitment);
                     Some((leaf.key, leaf.commitment))
                 };
-                self.plant(&old.id, &mut old.nodes, Planting { updates, other })
+                self.plant(&old.id, Planting { updates, other })
             }
             Node::Subtree(slot) => {
                 let below = page.subtree(slot).expect("the shape says that the slot holds a subtree");
                 let (old_id, id) = (old.id.child(below.epoch, slot), old.id.child(self.epoch, slot));
                 let new = self.rewrite(&old_id, below, id, updates)?;
-                old.nodes.set(n, new.hash);
                 self.slots.push((slot, Slot::Subtree(new)));
                 Ok(())
             }
@@ -207,24 +205,13 @@ impl<S: PageSource> Writer<'_, S> {
     }
 
     /// Puts these leaves, which are all below one node of page `id`, into its slots.
-    fn plant(
-        &mut self,
-        id: &PageId,
-        nodes: &mut Nodes,
-        mut leaves: Planting<'_>,
-    ) -> Result<(), ApplyError<S::Error>> {
+    fn plant(&mut self, id: &PageId, mut leaves: Planting<'_>) -> Result<(), ApplyError<S::Error>> {
         while let Some((slot, below)) = leaves.take_slot(id) {
-            let (hash, held) = match below.single() {
-                Some((key, commitment)) => {
-                    (leaf_hash(&key, &commitment), Slot::Leaf(Leaf { key, commitment }))
-                }
+            let held = match below.single() {
+                Some((key, commitment)) => Slot::Leaf(Leaf { key, commitment }),
                 None if id.depth() == MAX_DEPTH => return Err(ApplyError::TooDeep(below.updates[0].key)),
-                None => {
-                    let subtree = self.plant_page(id.child(self.epoch, slot), below)?;
-                    (subtree.hash, Slot::Subtree(subtree))
-                }
+                None => Slot::Subtree(self.plant_page(id.child(self.epoch, slot), below)?),
             };
-            nodes.set(16 + slot, hash);
             self.slots.push((slot, held));
         }
         Ok(())
@@ -232,9 +219,8 @@ impl<S: PageSource> Writer<'_, S> {
 
     fn plant_page(&mut self, id: PageId, leaves: Planting<'_>) -> Result<Subtree, ApplyError<S::Error>> {
         let from = self.slots.len();
-        let mut nodes = Nodes::unknown();
-        self.plant(&id, &mut nodes, leaves)?;
-        self.finish(id, None, nodes, from)
+        self.plant(&id, leaves)?;
+        self.finish(id, None, Nodes::unknown(), from)
     }
 
     /// Makes the page `id` of the slots filled since `from`, and of what else `old` holds.

@@ -107,7 +107,7 @@ impl Clone for Link {
 
 impl Page {
     /// The page that holds `slots`, which come in order, and else what `old` does, with its topmost node's hash. `nodes`
-    /// knows the hashes of the new slots, and of the nodes beside the way up from them.
+    /// knows the hashes of the nodes beside the way up from them.
     pub fn new(
         old: Option<&Self>,
         slots: impl IntoIterator<Item = (usize, Slot)> + AsRef<[(usize, Slot)]>,
@@ -122,6 +122,7 @@ impl Page {
                 Slot::Subtree(_) => shape.put_subtree(*slot),
             }
         }
+        nodes.set_slots(slots.as_ref());
         let hash = nodes.climb(shape, changed);
         let mut leaves = Vec::with_capacity(shape.leaves.count_ones() as usize);
         let mut slots = slots.into_iter();
