@@ -39,6 +39,15 @@ pub struct Room {
     share: Share,
 }
 
+/// What there is no more of.
+#[derive(Clone, Copy, Debug)]
+enum Lack {
+    /// The memory for all uploads.
+    OfMemory,
+    /// The client's share of it.
+    OfShare,
+}
+
 impl Room {
     fn bytes(&self) -> usize {
         self.units.num_permits() * UNIT
@@ -91,20 +100,23 @@ impl Uploads {
     }
 
     fn room(&self, client: Client) -> Result<Room, Problem> {
-        let share = self.shares.take(client).ok_or_else(|| self.over_share())?;
-        Ok(Room { units: self.unit()?, share })
+        let share = self.shares.take(client).ok_or_else(|| self.refuse(Lack::OfShare))?;
+        Ok(Room { units: self.unit().map_err(|lack| self.refuse(lack))?, share })
     }
 
     /// Adds `data` to `bytes`, and first what these take up to `room`: what is allocated is never more than is counted.
     fn take(&self, room: &mut Room, bytes: &mut Vec<u8>, data: &[u8]) -> Result<(), Problem> {
         let length = bytes.len() + data.len();
-        while room.bytes() < length {
-            if !room.share.grow() {
-                return Err(self.over_share());
+        if length > bytes.capacity() {
+            // By half of what it has, if there is room, so that it is not copied for each unit.
+            let wanted = (bytes.capacity() + bytes.capacity() / 2).min(Upload::MAX_BYTES);
+            while room.bytes() < length.max(wanted) {
+                match self.grow(room) {
+                    Err(lack) if room.bytes() < length => return Err(self.refuse(lack)),
+                    Err(_) => break,
+                    Ok(()) => {}
+                }
             }
-            room.units.merge(self.unit()?);
-        }
-        if bytes.capacity() < length {
             // A vector that grows by itself takes up to twice what it holds.
             bytes.reserve_exact(room.bytes() - bytes.len());
         }
@@ -112,20 +124,35 @@ impl Uploads {
         Ok(())
     }
 
-    fn unit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.memory).try_acquire_owned().map_err(|_| {
-            counter!("pds_http_refused_total", "reason" => "uploads").increment(1);
-            let detail = "too many uploads at this moment";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after_s(RETRY_AFTER_S)
-        })
+    /// One unit more.
+    fn grow(&self, room: &mut Room) -> Result<(), Lack> {
+        let unit = self.unit()?;
+        if !room.share.grow() {
+            return Err(Lack::OfShare);
+        }
+        room.units.merge(unit);
+        Ok(())
     }
 
-    fn over_share(&self) -> Problem {
-        counter!("pds_http_refused_total", "reason" => "client-uploads").increment(1);
-        let limit = self.shares.limit * UNIT;
-        let detail = format!("the uploads of one client take at most {limit} bytes at a time");
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-uploads", detail);
-        problem.limit(limit as u64).retry_after_s(RETRY_AFTER_S)
+    fn unit(&self) -> Result<OwnedSemaphorePermit, Lack> {
+        Arc::clone(&self.memory).try_acquire_owned().map_err(|_| Lack::OfMemory)
+    }
+
+    fn refuse(&self, lack: Lack) -> Problem {
+        match lack {
+            Lack::OfMemory => {
+                counter!("pds_http_refused_total", "reason" => "uploads").increment(1);
+                let detail = "too many uploads at this moment";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after_s(RETRY_AFTER_S)
+            }
+            Lack::OfShare => {
+                counter!("pds_http_refused_total", "reason" => "client-uploads").increment(1);
+                let limit = self.shares.limit * UNIT;
+                let detail = format!("the uploads of one client take at most {limit} bytes at a time");
+                let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-uploads", detail);
+                problem.limit(limit as u64).retry_after_s(RETRY_AFTER_S)
+            }
+        }
     }
 }
 
@@ -154,11 +181,40 @@ mod tests {
             for frames in 1..=9 {
                 uploads.take(&mut room, &mut bytes, &data).unwrap();
                 assert_eq!(bytes.len(), frames * length);
-                assert_eq!(room.bytes(), bytes.len().next_multiple_of(UNIT));
                 assert!(bytes.capacity() <= room.bytes(), "{} of {}", bytes.capacity(), room.bytes());
+                assert!(
+                    room.bytes() <= bytes.len() * 3 / 2 + 2 * UNIT,
+                    "{} for {}",
+                    room.bytes(),
+                    bytes.len()
+                );
             }
             assert_eq!(room.bytes(), (all - uploads.free()) * UNIT);
         }
         assert_eq!(uploads.free(), all);
+    }
+
+    #[test]
+    fn body_is_taken_to_the_last_unit_and_seldom_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let uploads = Uploads::new(&config_in(folder.path()), Arc::default());
+        let data = vec![7; 16 << 10];
+        let client = Client::One([192, 0, 2, 1].into());
+        let (mut rooms, mut copies) = (Vec::new(), 0);
+        // One client's share, in bodies of the largest size and what is left.
+        let mut left = uploads.shares.limit * UNIT;
+        while left > 0 {
+            let mut room = uploads.room(client).unwrap();
+            let mut bytes = Vec::new();
+            while bytes.len() < Upload::MAX_BYTES.min(left) {
+                let before = bytes.capacity();
+                uploads.take(&mut room, &mut bytes, &data).unwrap();
+                copies += usize::from(bytes.capacity() != before);
+            }
+            left -= room.bytes();
+            rooms.push((room, bytes));
+        }
+        assert!(rooms.len() > 1 && copies < 30 * rooms.len(), "{copies} in {} bodies", rooms.len());
+        assert!(uploads.room(client).is_err());
     }
 }
