@@ -11,7 +11,7 @@
 //!
 //! **After a line that failed** none is written: what came of it is not known, and what followed would stand in one line
 //! with its beginning. A line that is there though it was reported as failed (a sync that failed) is as true as any.
-//! A line before the last that is none of these was not left by a run that ended: the file is refused.
+//! A whole line that is neither is no run's doing, and the file is refused; so is one that ends within its first line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
