@@ -18,6 +18,7 @@ pub mod intake;
 pub mod line;
 pub mod queue;
 pub mod recovery;
+pub mod refusal;
 pub mod restore;
 pub mod run;
 pub mod sequencer;

@@ -20,7 +20,8 @@ use super::respond::{Answer, JSON, fleeting, internal, json, parse};
 use super::uploads::Room;
 use crate::admission::Full;
 use crate::intake::{self, IntakeError};
-use crate::sequencer::{Command, Refusal};
+use crate::refusal::Refusal;
+use crate::sequencer::Command;
 use crate::shared::Closed;
 
 /// Seconds after which a client may try again when there is no room now.

@@ -1,4 +1,4 @@
-use pds_schemas::{OwnerRecord, Submission};
+use pds_schemas::{OwnerRecord, PluginName, Release, Submission};
 use pds_service::http::Client;
 use tempfile::TempDir;
 
