@@ -6,7 +6,6 @@
 
 use pds_schemas::{Digest, EpochNumber};
 
-use super::hash::leaf_hash;
 use super::id::{MAX_DEPTH, PageId};
 use super::nodes::Nodes;
 use super::page::{Held, Leaf, Link, Page, Slot, Subtree};
@@ -54,15 +53,11 @@ pub enum PageError {
 impl Page {
     /// The page that `bytes` hold under the name `id`, and its topmost node's hash.
     pub fn decode(id: &PageId, bytes: &[u8]) -> Result<(Self, Digest), PageError> {
-        let slots = read_slots(id, bytes)?;
-        let mut nodes = Nodes::unknown();
-        for (slot, held) in &slots {
-            let hash = match held {
-                Slot::Leaf(leaf) => leaf_hash(&leaf.key, &leaf.commitment),
-                Slot::Subtree(subtree) => subtree.hash,
-            };
-            nodes.set(16 + slot, hash);
-        }
+        let (mut slots, mut nodes) = (Vec::with_capacity(16), Nodes::unknown());
+        read_slots(id, bytes, |slot, held| {
+            nodes.set(16 + slot, held.hash());
+            slots.push((slot, held));
+        })?;
         let (page, hash) = Self::new(None, slots, nodes);
         check_shape(id, page.shape)?;
         Ok((page, hash))
@@ -92,7 +87,12 @@ impl Page {
     }
 }
 
-fn read_slots(id: &PageId, bytes: &[u8]) -> Result<Vec<(usize, Slot)>, PageError> {
+/// Gives `each` the occupied slots of the page that `bytes` hold under the name `id`, in order, with what they hold.
+pub(super) fn read_slots(
+    id: &PageId,
+    bytes: &[u8],
+    mut each: impl FnMut(usize, Slot),
+) -> Result<(), PageError> {
     let Some((kinds, mut values)) = bytes.split_first_chunk() else {
         return Err(PageError::Length { expected: 4, found: bytes.len() });
     };
@@ -107,16 +107,15 @@ fn read_slots(id: &PageId, bytes: &[u8]) -> Result<Vec<(usize, Slot)>, PageError
         values = rest;
         value
     };
-    let mut slots = Vec::with_capacity(16);
     for slot in 0..16 {
         match kind(slot) {
             0 => {}
-            1 => slots.push((slot, Slot::Leaf(read_leaf(id, slot, take(64))?))),
-            2 => slots.push((slot, Slot::Subtree(read_subtree(id, slot, take(36))?))),
+            1 => each(slot, Slot::Leaf(read_leaf(id, slot, take(64))?)),
+            2 => each(slot, Slot::Subtree(read_subtree(id, slot, take(36))?)),
             _ => return Err(PageError::ReservedKind(slot)),
         }
     }
-    Ok(slots)
+    Ok(())
 }
 
 fn read_leaf(id: &PageId, slot: usize, bytes: &[u8]) -> Result<Leaf, PageError> {
@@ -145,7 +144,7 @@ fn read_digest(bytes: &[u8]) -> Digest {
     digest
 }
 
-fn check_shape(id: &PageId, shape: Shape) -> Result<(), PageError> {
+pub(super) fn check_shape(id: &PageId, shape: Shape) -> Result<(), PageError> {
     if id.depth() == MAX_DEPTH && (shape.subtrees != 0 || shape.has_leaf_pair()) {
         return Err(PageError::TooDeep);
     }

@@ -65,6 +65,16 @@ pub(super) enum Slot {
     Subtree(Subtree),
 }
 
+impl Slot {
+    /// Hash of what it is to hold.
+    pub fn hash(&self) -> Digest {
+        match self {
+            Self::Leaf(leaf) => leaf_hash(&leaf.key, &leaf.commitment),
+            Self::Subtree(subtree) => subtree.hash,
+        }
+    }
+}
+
 /// What a slot of a page holds.
 pub(super) enum Held<'a> {
     Leaf(&'a Leaf),
