@@ -9,7 +9,9 @@
 mod common;
 
 use common::*;
-use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, PlanError, ReadBackError, SealError, plan};
+use pds_core::epoch::{
+    EpochInput, EpochPlan, NameEvents, NamePlan, PagesRead, PlanError, ReadBackError, SealError, plan,
+};
 use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::proof::{prove_consistency, prove_inclusion, verify_consistency, verify_inclusion};
 use pds_core::log::{EMPTY_ROOT, Frontier, MemoryLog, Node};
@@ -44,7 +46,7 @@ fn read_back(
     damage: impl FnOnce(&mut Pages, &mut Vec<u8>, &mut Vec<(Digest, Vec<u8>)>),
 ) -> Result<(), ReadBackError> {
     let (mut pages, mut transition, mut records) =
-        (plan.pages.clone(), plan.transition.to_bytes(), plan.records.clone());
+        (plan.pages.clone(), plan.transition.to_bytes(), plan.records.to_vec());
     damage(&mut pages, &mut transition, &mut records);
     let record = |digest: &Digest| Some(records.iter().find(|(d, _)| d == digest)?.1.clone());
     plan.check_read_back(pages, &transition, record)
@@ -63,7 +65,7 @@ fn plan_has_sorted_changes_that_lead_to_its_root() {
     let changes = &plan.transition.changes.changes;
     assert_eq!(changes.len(), 41);
     assert!(changes.is_sorted_by(|a, b| a.key < b.key));
-    assert!(changes.iter().zip(&plan.records).all(|(change, (digest, _))| change.new == *digest));
+    assert!(changes.iter().zip(plan.records.iter()).all(|(change, (digest, _))| change.new == *digest));
     let (old, new) = (pv.tree.root(), plan.str.prefix_root);
     assert_eq!(verify_transition(&old, &new, changes, &plan.transition.proof), Ok(()));
     assert_eq!(plan.str.changes, sha256(&plan.transition.changes.to_bytes()));
@@ -166,7 +168,7 @@ fn plan_chains_the_records_of_a_name() {
     let history: Vec<_> = pv
         .plans
         .iter()
-        .flat_map(|plan| &plan.records)
+        .flat_map(|plan| plan.records.iter())
         .map(|(digest, bytes)| (*digest, NameRecord::from_bytes(bytes).unwrap()))
         .filter(|(_, record)| record.name == name(PACING))
         .collect();
@@ -204,8 +206,8 @@ fn plan_is_refused_when_the_tree_is_not_the_heads() {
     let pv = Validator::with_history(1);
     let earlier = &pv.plans[0].tree;
     for (head, tree) in [(pv.head(), earlier), (pv.head(), &PrefixTree::empty()), (None, earlier)] {
-        let input = EpochInput { origin: &pv.origin, policy: POLICY, head, tree, now: NOW, names: &[] };
-        let refused = plan(input, &pv.pages).unwrap_err();
+        let input = EpochInput { origin: &pv.origin, policy: POLICY, head, tree, now: NOW };
+        let refused = plan(input, NamePlan::default(), &pv.pages).unwrap_err();
         let expected = head.map_or(Digest::ZERO, |_| pv.tree.root());
         let other =
             matches!(refused, PlanError::OtherTree { head, tree: t } if head == expected && t == tree.root());
@@ -295,6 +297,32 @@ fn read_back_fails_with_a_page_dropped_added_or_out_of_order() {
     let unreachable =
         matches!(extra, Err(ReadBackError::Pages(RecomputeError::Unreachable(u))) if u == foreign);
     assert!(unreachable, "{extra:?}");
+}
+
+#[test]
+fn read_back_in_parts_fails_as_it_does_in_one() {
+    let (_, plan) = planned();
+    let check = |pages: &Pages, cut: usize| {
+        let (first, second) = pages.split_at(cut.min(pages.len()));
+        let part = |pages: &[(PageId, Vec<u8>)], places| {
+            let mut read = PagesRead::new(&plan, places);
+            pages.iter().try_for_each(|(id, bytes)| read.take(*id, bytes))?;
+            Ok::<_, ReadBackError>(read)
+        };
+        let mut read = part(first, 0..cut)?;
+        read.append(part(second, cut..plan.pages.len())?);
+        plan.check_pages(read)
+    };
+    for cut in 0..=plan.pages.len() {
+        check(&plan.pages, cut).unwrap();
+        for page in 0..plan.pages.len() {
+            let mut pages = plan.pages.clone();
+            *pages[page].1.last_mut().unwrap() ^= 1;
+            assert!(check(&pages, cut).is_err(), "cut at {cut}, page {page} altered");
+            pages.remove(page);
+            assert!(check(&pages, cut).is_err(), "cut at {cut}, page {page} dropped");
+        }
+    }
 }
 
 #[test]

@@ -4,18 +4,18 @@
 //! writer must be dropped: what is on disk is known again only after a restart, which runs [`crate::recovery`].
 
 use std::sync::Arc;
-use std::thread::ScopedJoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use metrics::histogram;
-use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, PlanError, ReadBackError, SealError, plan};
+use pds_core::epoch::{EpochInput, NameEvents, SealError};
 use pds_core::log::Frontier;
 use pds_core::prefix::PrefixTree;
 use pds_schemas::disk::{EpochRoot, Head};
 use pds_schemas::{Artefact, Digest, EpochNumber, PosixTime};
 use pds_service::guard::{Guard, GuardError};
-use pds_store::{Blob, BlobKind, Decided, EpochCommit, EpochData, Store, StoreError};
+use pds_store::{Blob, BlobKind, Decided, EpochCommit, Store, StoreError};
 
+use crate::epoch_data::{Content, PrepareError, Prepared, prepare};
 use crate::identity::Identity;
 use crate::shared::Published;
 
@@ -58,9 +58,9 @@ pub enum CloseError {
     /// The log was frozen: there are no more epochs.
     #[error("the log was frozen, and has its last epoch")]
     Frozen,
-    /// The tree could not be read or does not take the changes.
-    #[error("plan the epoch")]
-    Plan(#[from] Box<PlanError<StoreError>>),
+    /// It could not be planned, was not written, or is not what was read back.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     /// The database failed.
     #[error("{doing}")]
     Store {
@@ -69,9 +69,6 @@ pub enum CloseError {
         /// What the database says.
         source: StoreError,
     },
-    /// The disk does not hold what was written.
-    #[error("what was read back is not what was written")]
-    ReadBack(#[from] ReadBackError),
     /// Signing failed.
     #[error("sign the epoch")]
     Seal(#[from] SealError),
@@ -107,38 +104,19 @@ impl EpochWriter {
             head: self.head.as_ref(),
             tree: &self.tree,
             now,
-            names: &content.names,
         };
-        let mut clock = StepClock(Instant::now());
-        let plan = plan(input, &*store).map_err(Box::new)?;
-        clock.step("plan");
-        let records = plan.records.iter().map(|(_, bytes)| Blob::new(BlobKind::NameRecord, bytes.clone()));
-        let mut blobs: Vec<Blob> = records.collect();
-        if store.blob(BlobKind::Policy, self.policy.digest()).map_err(store_error("read policy"))?.is_none() {
-            blobs.push(self.policy.clone());
-        }
-        // (b) Batch A, not synced.
-        let data = EpochData {
-            epoch: plan.str.epoch,
-            pages: &plan.pages,
-            blobs: &blobs,
-            transition: &plan.transition,
-        };
-        store.write_epoch_data(&data).map_err(store_error("write epoch data"))?;
-        clock.step("write");
-        // (c) What is about to be signed is what the disk holds. It is synced meanwhile, so that (e) has less to wait for.
         let policy = (BlobKind::Policy, *self.policy.digest());
-        let named = content.named.iter().copied().chain([policy]);
-        std::thread::scope(|scope| {
-            let syncing = std::thread::Builder::new().spawn_scoped(scope, || store.sync_log());
-            let checked = check_read_back(&store, &plan, named);
-            // Where there is no thread to be had, (e) syncs all of it.
-            if let Ok(Ok(synced)) = syncing.map(ScopedJoinHandle::join) {
-                synced.map_err(store_error("sync epoch data"))?;
-            }
-            checked
-        })?;
-        clock.step("check");
+        let has_policy = store.blob(policy.0, &policy.1).map_err(store_error("read policy"))?.is_some();
+        let named: Vec<_> = content.named.iter().copied().chain(has_policy.then_some(policy)).collect();
+        let new_policy = [self.policy.clone()];
+        let blobs = if has_policy { &[] } else { &new_policy[..] };
+        // (b) and (c): batch A is on its way to the disk, and what is about to be signed is what the database holds.
+        let Prepared { plan, costs } =
+            prepare(&store, input, Content { names: &content.names, blobs, named: &named })?;
+        for (step, cost) in [("plan", costs.plan), ("write", costs.write), ("check", costs.check)] {
+            record_step(step, cost.wall);
+        }
+        let mut clock = StepClock(Instant::now());
         // (d) Signatures, in memory only.
         let mut sealed = plan.seal(self.frontier.clone(), &self.identity.log, &self.identity.str)?;
         sealed.head.frozen = content.is_last;
@@ -163,25 +141,16 @@ impl EpochWriter {
     }
 }
 
+fn record_step(step: &'static str, time: Duration) {
+    histogram!("pds_epoch_step_seconds", "step" => step).record(time.as_secs_f64());
+}
+
 /// Says of each step of an epoch how long it took.
 struct StepClock(Instant);
 
 impl StepClock {
     fn step(&mut self, step: &'static str) {
         let before = std::mem::replace(&mut self.0, Instant::now());
-        histogram!("pds_epoch_step_seconds", "step" => step).record((self.0 - before).as_secs_f64());
+        record_step(step, self.0 - before);
     }
-}
-
-fn check_read_back(
-    store: &Store,
-    plan: &EpochPlan,
-    named: impl IntoIterator<Item = (BlobKind, Digest)>,
-) -> Result<(), CloseError> {
-    let store_error = |source| CloseError::Store { doing: "read the epoch back", source };
-    let epoch = plan.str.epoch;
-    let records = plan.records.iter().map(|(digest, _)| *digest);
-    let mut read = store.read_back(epoch, records, named).map_err(store_error)?;
-    // The plan asks for the record of every change, and hashes it.
-    Ok(plan.check_read_back(read.pages, &read.transition, |digest| read.records.remove(digest))?)
 }

@@ -9,6 +9,7 @@ pub mod catch_up;
 pub mod config;
 pub mod control;
 pub mod decide;
+pub mod epoch_data;
 pub mod epoch_writer;
 pub mod freeze;
 pub mod fsck;

@@ -27,6 +27,5 @@ pub use error::{Damage, DatabaseError, StoreError};
 pub use family::{Family, Place};
 pub use open::Store;
 pub use options::MemoryBudget;
-pub use read::ReadBack;
 pub use statistics::{FamilyStatistics, Statistics};
 pub use write::{Accepted, Decided, Dropped, EpochCommit, EpochData};

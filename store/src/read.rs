@@ -2,7 +2,6 @@
 //!
 //! What is named by its hash is hashed before it is returned; of all else RocksDB checks the checksum of the block.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use pds_core::hash::sha256;
@@ -11,19 +10,8 @@ use pds_core::prefix::{PageId, PageSource};
 use pds_schemas::disk::{EpochRoot, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::{Artefact, Digest, EpochNumber};
 
-use crate::family::{blob_key, node_key, read_blob_key, read_digest, read_number};
+use crate::family::{blob_key, node_key, read_digest, read_number};
 use crate::{BlobKind, Damage, Family, Store, StoreError};
-
-/// What one epoch wrote before its commit, read from the database again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadBack {
-    /// In the order of their keys, as [`pds_core::prefix::recompute_root`] takes them; not yet compared with any root.
-    pub pages: Vec<(PageId, Vec<u8>)>,
-    /// The encoded [`pds_schemas::Transition`]; not yet compared with any digest.
-    pub transition: Vec<u8>,
-    /// Name records under the digests they were asked for by; not yet hashed. One that is not there is missing.
-    pub records: HashMap<Digest, Vec<u8>>,
-}
 
 /// Keys that are looked up together: a look-up that waits for memory or the disk does not keep the next one from starting,
 /// and what they give takes little room.
@@ -149,56 +137,72 @@ impl Store {
         })
     }
 
-    /// What [`Store::write_epoch_data`] wrote for `epoch`, as the database gives it out now: its pages and transition, and
-    /// those name records whose digests are `records`. Each of `blobs` is there and has its hash. Shortly after it was
-    /// written it comes from RocksDB's memory: this is about what the database understood.
+    /// Gives `each` the pages that `epoch` wrote, in the order of their keys, from `from` on and before `until`, as the
+    /// database gives them out now; until `each` fails, whose error is the inner one. Shortly after they were written they
+    /// come from RocksDB's memory: this is about what the database understood.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when one of `blobs` or the transition is not there or not what it should be.
-    /// [`StoreError::Database`].
-    pub fn read_back(
+    /// [`StoreError::Corrupt`] for a key that no page has, [`StoreError::Database`].
+    pub fn read_pages<E>(
         &self,
         epoch: EpochNumber,
-        records: impl IntoIterator<Item = Digest>,
-        blobs: impl IntoIterator<Item = (BlobKind, Digest)>,
-    ) -> Result<ReadBack, StoreError> {
-        let key = epoch.0.to_be_bytes();
-        let transition = self.get(Family::Transitions, &key)?;
-        let transition = transition.ok_or_else(|| missing(Family::Transitions, &key))?;
-        let keys = blobs.into_iter().map(|(kind, digest)| blob_key(kind, &digest)).collect();
-        self.for_each_blob(keys, |key, bytes| {
-            let bytes = bytes.ok_or_else(|| missing(Family::Blobs, key))?;
-            match sha256(bytes) {
-                computed if key.ends_with(computed.as_ref()) => Ok(()),
-                computed => Err(corrupt(Family::Blobs, key, Damage::Digest(computed))),
+        (from, until): (Option<PageId>, Option<PageId>),
+        mut each: impl FnMut(PageId, &[u8]) -> Result<(), E>,
+    ) -> Result<Result<(), E>, StoreError> {
+        let Ok(prefix) = PageId::key_prefix(epoch) else { return Ok(Ok(())) };
+        let mut scan = self.scan(Family::Pages, &from.map_or(prefix.to_vec(), |id| id.to_key()));
+        while let Some((key, bytes)) = scan.item()? {
+            let id = PageId::from_key(key);
+            let id = id.map_err(|_| corrupt(Family::Pages, key, Damage::Length(key.len())))?;
+            if id.epoch() != epoch || until.is_some_and(|until| id >= until) {
+                break;
             }
-        })?;
-        let keys = records.into_iter().map(|digest| blob_key(BlobKind::NameRecord, &digest)).collect();
-        let mut records = HashMap::new();
-        self.for_each_blob(keys, |key, bytes| {
-            records.extend(read_blob_key(key).map(|(_, digest)| digest).zip(bytes.map(<[u8]>::to_vec)));
-            Ok(())
-        })?;
-        Ok(ReadBack { pages: self.pages(epoch).collect::<Result<_, _>>()?, transition, records })
+            if let Err(error) = each(id, bytes) {
+                return Ok(Err(error));
+            }
+            scan.advance();
+        }
+        Ok(Ok(()))
     }
 
-    /// Gives `each` of `keys` once, in order, with the bytes stored under it.
-    fn for_each_blob(
+    /// Gives `each` of the blobs once, by its digest, with the bytes stored under it, which are not yet hashed; until `each`
+    /// fails, whose error is the inner one.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn read_blobs<E>(
         &self,
-        mut keys: Vec<[u8; 33]>,
-        mut each: impl FnMut(&[u8; 33], Option<&[u8]>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        keys.sort_unstable();
-        keys.dedup();
-        let blobs = self.family(Family::Blobs);
-        for keys in keys.chunks(TOGETHER) {
-            let values = self.db.batched_multi_get_cf(blobs, keys, true);
-            for (key, value) in keys.iter().zip(values) {
+        blobs: impl IntoIterator<Item = (BlobKind, Digest)>,
+        mut each: impl FnMut(BlobKind, &Digest, Option<&[u8]>) -> Result<(), E>,
+    ) -> Result<Result<(), E>, StoreError> {
+        let mut blobs: Vec<_> = blobs.into_iter().collect();
+        blobs.sort_unstable();
+        blobs.dedup();
+        for blobs in blobs.chunks(TOGETHER) {
+            let keys: Vec<_> = blobs.iter().map(|(kind, digest)| blob_key(*kind, digest)).collect();
+            let values = self.db.batched_multi_get_cf(self.family(Family::Blobs), &keys, true);
+            for ((kind, digest), value) in blobs.iter().zip(values) {
                 let value = value.map_err(StoreError::database("read blobs"))?;
-                each(key, value.as_deref())?;
+                if let Err(error) = each(*kind, digest, value.as_deref()) {
+                    return Ok(Err(error));
+                }
             }
         }
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    /// Checks that each of the blobs is there and has its hash, as the database gives it out now.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], [`StoreError::Database`].
+    pub fn check_blobs(&self, blobs: impl IntoIterator<Item = (BlobKind, Digest)>) -> Result<(), StoreError> {
+        self.read_blobs(blobs, |kind, digest, bytes| {
+            let corrupt = |damage| corrupt(Family::Blobs, &blob_key(kind, digest), damage);
+            match sha256(bytes.ok_or_else(|| corrupt(Damage::Missing))?) {
+                computed if computed == *digest => Ok(()),
+                computed => Err(corrupt(Damage::Digest(computed))),
+            }
+        })?
     }
 
     pub(crate) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

@@ -37,6 +37,14 @@ impl Scan<'_> {
         }
     }
 
+    /// As [`Scan::current`], with an error that says what was read.
+    pub fn item(&self) -> Result<Option<Item<'_>>, StoreError> {
+        self.current().map_err(|source| StoreError::Database {
+            doing: format!("read {} in order", self.family),
+            source,
+        })
+    }
+
     /// Whether the cursor stands on this key.
     pub fn is_at(&self, key: &[u8]) -> bool {
         self.cursor.key() == Some(key)
@@ -54,11 +62,7 @@ impl Scan<'_> {
 
     /// The current key and value, after which the cursor moves on.
     pub fn take(&mut self) -> Result<Option<Pair>, StoreError> {
-        let item = self.current().map_err(|source| StoreError::Database {
-            doing: format!("read {} in order", self.family),
-            source,
-        })?;
-        let taken = item.map(|(key, value)| (key.to_vec(), value.to_vec()));
+        let taken = self.item()?.map(|(key, value)| (key.to_vec(), value.to_vec()));
         self.advance();
         Ok(taken)
     }

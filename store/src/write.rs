@@ -153,13 +153,7 @@ impl Store {
             batch.put_cf(self.family(Family::Pages), id.to_key(), page);
             batch = self.write_when_large(batch)?;
         }
-        let mut blobs: Vec<&Blob> = data.blobs.iter().collect();
-        // In the order of their keys RocksDB looks for the place of each from that of the one before.
-        blobs.sort_unstable_by_key(|blob| (blob.kind(), blob.digest()));
-        for blob in blobs {
-            self.put_blob(&mut batch, blob.kind(), blob.digest(), blob.bytes());
-            batch = self.write_when_large(batch)?;
-        }
+        let batch = self.put_blobs(batch, data.blobs)?;
         self.write(batch, false, "write epoch data")
     }
 
@@ -182,11 +176,7 @@ impl Store {
     /// [`StoreError::Poisoned`], [`StoreError::ReadOnly`], [`StoreError::Database`].
     pub fn keep_blobs(&self, blobs: &[Blob]) -> Result<(), StoreError> {
         let _turn = self.turn()?;
-        let mut batch = WriteBatch::default();
-        for blob in blobs {
-            self.put_blob(&mut batch, blob.kind(), blob.digest(), blob.bytes());
-            batch = self.write_when_large(batch)?;
-        }
+        let batch = self.put_blobs(WriteBatch::default(), blobs)?;
         self.write(batch, false, "write blobs")
     }
 
@@ -273,6 +263,9 @@ impl Store {
     }
 
     fn check_decided(&self, epoch: EpochNumber, decided: &[Decided]) -> Result<(), StoreError> {
+        if decided.is_empty() {
+            return Ok(());
+        }
         // Most often they follow each other in the queue, so that the cursor is where it has to be.
         let mut queue = self.scan(Family::Queue, &decided.first().map_or(0, |d| d.index).to_be_bytes());
         for Decided { index, outcome } in decided {
@@ -305,6 +298,17 @@ impl Store {
                 Some(item.map(|(key, _)| family.at(key)))
             })
         }))
+    }
+
+    fn put_blobs(&self, mut batch: WriteBatch, blobs: &[Blob]) -> Result<WriteBatch, StoreError> {
+        let mut blobs: Vec<&Blob> = blobs.iter().collect();
+        // In the order of their keys RocksDB looks for the place of each from that of the one before.
+        blobs.sort_unstable_by_key(|blob| (blob.kind(), blob.digest()));
+        for blob in blobs {
+            self.put_blob(&mut batch, blob.kind(), blob.digest(), blob.bytes());
+            batch = self.write_when_large(batch)?;
+        }
+        Ok(batch)
     }
 
     fn put_blob(&self, batch: &mut WriteBatch, kind: BlobKind, digest: &Digest, bytes: &[u8]) {

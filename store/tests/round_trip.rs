@@ -7,7 +7,7 @@ mod common;
 use common::{BUDGET, Outcome, Validator, assert_sound};
 use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::{NodeReader, root};
-use pds_core::prefix::{PageSource, PrefixTree, key_of, recompute_root};
+use pds_core::prefix::{PageId, PageSource, PrefixTree, key_of, recompute_root};
 use pds_schemas::{Artefact, Digest, EpochNumber, TreeSize};
 use pds_store::{BlobKind, Damage, Decided, Family, Store, StoreError};
 
@@ -38,20 +38,63 @@ fn epoch_is_read_back_before_its_commit() {
     let records = || named().filter(|(kind, _)| *kind == BlobKind::NameRecord).map(|(_, digest)| digest);
     // Asked for twice, and one that nobody wrote.
     let asked = records().chain(records()).chain([Digest::ZERO]);
-    let back = pv.store.read_back(draft.epoch, asked, named().chain(named())).unwrap();
-    assert_eq!(back.pages, draft.pages);
-    assert_eq!(back.transition, draft.transition.to_bytes());
-    assert_eq!(back.records.len(), 2);
-    for digest in records() {
-        assert_eq!(sha256(&back.records[&digest]), digest);
-    }
-    assert_eq!(recompute_root(draft.epoch, back.pages).ok(), draft.head.prefix.map(|(root, _)| root));
+    let mut given = Vec::new();
+    let read = pv.store.read_blobs(asked.map(|digest| (BlobKind::NameRecord, digest)), |_, digest, bytes| {
+        given.push((*digest, bytes.map(sha256)));
+        Ok::<_, ()>(())
+    });
+    assert_eq!(read.unwrap(), Ok(()));
+    let mut expected: Vec<_> = records().map(|digest| (digest, Some(digest))).collect();
+    expected.push((Digest::ZERO, None));
+    expected.sort_unstable();
+    assert_eq!(given, expected);
+    pv.store.check_blobs(named().chain(named())).unwrap();
+    let pages = read_pages(&pv.store, draft.epoch, (None, None));
+    assert_eq!(pages, draft.pages);
+    assert_eq!(pv.store.transition(draft.epoch).unwrap(), Some(draft.transition.to_bytes()));
+    assert_eq!(recompute_root(draft.epoch, pages).ok(), draft.head.prefix.map(|(root, _)| root));
     assert_eq!(pv.store.head().unwrap(), None);
 
-    let absent = pv.store.read_back(draft.epoch, [], [(BlobKind::Cause, Digest::ZERO)]);
+    let absent = pv.store.check_blobs([(BlobKind::Cause, Digest::ZERO)]);
     assert!(matches!(absent, Err(StoreError::Corrupt { damage: Damage::Missing, .. })), "{absent:?}");
-    let absent = pv.store.read_back(EpochNumber(1), [], []);
-    assert!(matches!(absent, Err(StoreError::Corrupt { damage: Damage::Missing, .. })), "{absent:?}");
+}
+
+#[test]
+fn pages_are_read_in_parts_that_make_up_an_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let pv = Validator::with_history(&path);
+    let last = EpochNumber(pv.store.head().unwrap().unwrap().size.0 - 1);
+    let epochs: Vec<_> = (0..=last.0).map(EpochNumber).collect();
+    assert!(epochs.iter().any(|epoch| pv.store.pages(*epoch).count() > 1), "an epoch of several pages");
+    for epoch in epochs {
+        let all: Vec<_> = pv.store.pages(epoch).map(Result::unwrap).collect();
+        for at in 0..all.len() {
+            let middle = Some(all[at].0);
+            assert_eq!(read_pages(&pv.store, epoch, (None, middle)), all[..at]);
+            assert_eq!(read_pages(&pv.store, epoch, (middle, None)), all[at..]);
+        }
+    }
+    let mut first = 0;
+    let stopped = pv.store.read_pages(EpochNumber(0), (None, None), |_, _| {
+        first += 1;
+        Err("enough")
+    });
+    assert_eq!((stopped.unwrap(), first), (Err("enough"), 1));
+}
+
+fn read_pages(
+    store: &Store,
+    epoch: EpochNumber,
+    between: (Option<PageId>, Option<PageId>),
+) -> Vec<(PageId, Vec<u8>)> {
+    let mut pages = Vec::new();
+    let read = store.read_pages(epoch, between, |id, bytes| {
+        pages.push((id, bytes.to_vec()));
+        Ok::<_, ()>(())
+    });
+    assert_eq!(read.unwrap(), Ok(()));
+    pages
 }
 
 #[test]
@@ -185,7 +228,7 @@ fn blob_is_refused_when_its_bytes_have_another_hash() {
     common::raw::rewrite(&path, Family::Blobs, |_, value| value[0] ^= 1);
     common::raw::rewrite(&path, Family::Archives, |_, value| *value.last_mut().unwrap() ^= 1);
     let store = Store::open(&path, &BUDGET).unwrap();
-    let read = store.read_back(EpochNumber(0), [], [(BlobKind::Policy, digest)]);
+    let read = store.check_blobs([(BlobKind::Policy, digest)]);
     assert!(matches!(read, Err(StoreError::Corrupt { damage: Damage::Digest(_), .. })), "{read:?}");
     let read = store.blob(BlobKind::Policy, &digest);
     assert!(matches!(read, Err(StoreError::Corrupt { damage: Damage::Digest(_), .. })), "{read:?}");

@@ -6,7 +6,7 @@ use ed25519_dalek::SigningKey;
 use pds_core::checkpoint::SignedCheckpoint;
 use pds_core::cose;
 use pds_core::cosignature::Cosigner;
-use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, plan};
+use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, NamePlan, plan};
 use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::proof::prove_inclusion;
 use pds_core::log::{Frontier, MemoryLog};
@@ -135,12 +135,11 @@ impl World {
             head: self.head.as_ref(),
             tree: &self.tree,
             now: PosixTime(self.now),
-            names: &names,
         };
-        let mut plan = plan(input, &self.pages).unwrap();
+        let mut plan = plan(input, NamePlan::of(input.epoch(), &names), &self.pages).unwrap();
         bend(&mut plan);
         let sealed = plan.seal(self.frontier.clone(), &self.log_key(), &self.str_key()).unwrap();
-        for (digest, bytes) in &plan.records {
+        for (digest, bytes) in plan.records.iter() {
             let record = NameRecord::from_bytes(bytes).unwrap();
             self.current.insert(record.name.clone(), record);
             self.stored.insert(*digest, bytes.clone());

@@ -83,7 +83,8 @@ impl Page {
     }
 }
 
-fn read_slots(id: &PageId, bytes: &[u8]) -> Result<Vec<(usize, Slot)>, PageError> {
+/// The occupied slots of the page that `bytes` hold under the name `id`, in order, with what they hold.
+pub(super) fn read_slots(id: &PageId, bytes: &[u8]) -> Result<Vec<(usize, Slot)>, PageError> {
     let Some((kinds, mut values)) = bytes.split_first_chunk() else {
         return Err(PageError::Length { expected: 4, found: bytes.len() });
     };
@@ -136,7 +137,7 @@ fn read_digest(bytes: &[u8]) -> Digest {
     digest
 }
 
-fn check_shape(id: &PageId, shape: Shape) -> Result<(), PageError> {
+pub(super) fn check_shape(id: &PageId, shape: Shape) -> Result<(), PageError> {
     if id.depth() == MAX_DEPTH && (shape.subtrees != 0 || shape.has_leaf_pair()) {
         return Err(PageError::TooDeep);
     }

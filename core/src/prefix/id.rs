@@ -56,7 +56,8 @@ impl PageId {
             return Err(PageIdError::Depth(depth));
         }
         let id = Self { epoch, depth, prefix };
-        if !(usize::from(depth)..256).all(|bit| !prefix.bit(bit)) {
+        let (whole, bits) = (usize::from(depth / 8), depth % 8);
+        if prefix.0[whole] & (0xff >> bits) != 0 || prefix.0[whole + 1..].iter().any(|byte| *byte != 0) {
             return Err(PageIdError::PrefixBits(depth));
         }
         Ok(id)

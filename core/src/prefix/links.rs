@@ -6,9 +6,11 @@
 
 use pds_schemas::Digest;
 
-use super::encoding::PageError;
+use super::encoding::{PageError, check_shape, read_slots};
 use super::id::PageId;
-use super::page::Page;
+use super::nodes::Nodes;
+use super::page::Slot;
+use super::shape::Shape;
 
 /// What a page says of itself and of the pages below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,14 +21,27 @@ pub struct PageLinks {
     pub below: Vec<(PageId, Digest)>,
 }
 
-/// The links of the page that `bytes` hold under the name `id`.
+/// The links of the page that `bytes` hold under the name `id`. Makes no page in memory, only its hashes.
 ///
 /// # Errors
 /// [`PageError`].
 pub fn page_links(id: &PageId, bytes: &[u8]) -> Result<PageLinks, PageError> {
-    let (page, hash) = Page::decode(id, bytes)?;
-    let link = |slot| page.subtree(slot).map(|subtree| (id.child(subtree.epoch, slot), subtree.hash));
-    Ok(PageLinks { hash, below: (0..16).filter_map(link).collect() })
+    let slots = read_slots(id, bytes)?;
+    let (mut shape, mut nodes) = (Shape::default(), Nodes::unknown());
+    for (slot, held) in &slots {
+        match held {
+            Slot::Leaf(_) => shape.put_leaf(*slot),
+            Slot::Subtree(_) => shape.put_subtree(*slot),
+        }
+    }
+    check_shape(id, shape)?;
+    nodes.set_slots(&slots);
+    let link = |(slot, held): &(usize, Slot)| match held {
+        Slot::Leaf(_) => None,
+        Slot::Subtree(subtree) => Some((id.child(subtree.epoch, *slot), subtree.hash)),
+    };
+    let below = slots.iter().filter_map(link).collect();
+    Ok(PageLinks { hash: nodes.climb(shape, shape.occupied()), below })
 }
 
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub use id::{EpochTooLarge, PageId, PageIdError};
 pub use links::{PageLinks, page_links};
 pub use page::Leaf;
 pub use recompute::{RecomputeError, recompute_root};
+pub(crate) use recompute::{linked_root, read_links};
 pub use source::{MemoryPages, PageSource, ReadError};
 pub use transition::{TransitionError, verify_transition, verify_updates};
 pub use tree::{OpenError, PrefixTree};

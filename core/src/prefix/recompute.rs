@@ -13,7 +13,7 @@ use pds_schemas::{Digest, EpochNumber};
 
 use super::encoding::PageError;
 use super::id::{EpochTooLarge, PageId, page_epoch};
-use super::page::{Held, Page};
+use super::links::{PageLinks, page_links};
 
 /// Why the pages read back are not those of one epoch's tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,28 +61,37 @@ pub fn recompute_root<B: AsRef<[u8]>>(
     epoch: EpochNumber,
     pages: impl IntoIterator<Item = (PageId, B)>,
 ) -> Result<Digest, RecomputeError> {
+    linked_root(epoch, pages.into_iter().map(|(id, bytes)| read_links(id, bytes.as_ref())))
+}
+
+/// What the page of this name says by itself; with [`linked_root`] it makes up [`recompute_root`], whose pages need not be
+/// looked at one after the other.
+pub(crate) fn read_links(id: PageId, bytes: &[u8]) -> Result<(PageId, PageLinks), RecomputeError> {
+    let links = page_links(&id, bytes).map_err(|source| RecomputeError::Malformed { id, source })?;
+    Ok((id, links))
+}
+
+/// As [`recompute_root`], of the links of the pages.
+pub(crate) fn linked_root(
+    epoch: EpochNumber,
+    pages: impl IntoIterator<Item = Result<(PageId, PageLinks), RecomputeError>>,
+) -> Result<Digest, RecomputeError> {
     let number = page_epoch(epoch)?;
     let mut root = None;
     let mut named = VecDeque::from([(PageId::root(number), None)]);
-    for (id, bytes) in pages {
+    for page in pages {
+        let (id, PageLinks { hash: computed, below }) = page?;
         let expected = match named.pop_front() {
             Some((next, expected)) if next == id => expected,
             Some((next, _)) if next < id => return Err(RecomputeError::Missing(next)),
             _ => return Err(RecomputeError::Unreachable(id)),
         };
-        let (page, computed) =
-            Page::decode(&id, bytes.as_ref()).map_err(|source| RecomputeError::Malformed { id, source })?;
         if let Some(named) = expected.filter(|named| *named != computed) {
             return Err(RecomputeError::Corrupt { id, named, computed });
         }
         root.get_or_insert(computed);
-        for (slot, held) in page.slots() {
-            if let Held::Subtree(subtree) = held
-                && subtree.epoch == number
-            {
-                named.push_back((id.child(number, slot), Some(subtree.hash)));
-            }
-        }
+        let own = below.into_iter().filter(|(id, _)| id.epoch() == epoch);
+        named.extend(own.map(|(id, hash)| (id, Some(hash))));
     }
     match (root, named.front()) {
         (None, _) => Err(RecomputeError::NoPages(epoch)),

@@ -14,7 +14,7 @@ use ed25519_dalek::SigningKey;
 use pds_core::checkpoint::{Checkpoint, SignedCheckpoint};
 use pds_core::cose;
 use pds_core::cosignature::{Cosigner, Window};
-use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, PlanError, SealedEpoch, plan};
+use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, NamePlan, PlanError, SealedEpoch, plan};
 use pds_core::evidence::{EvidenceError, TrustedValidator, Verified, verify};
 use pds_core::hash::{leaf_hash, sha256};
 use pds_core::log::proof::prove_inclusion;
@@ -177,7 +177,8 @@ impl Validator {
 
     pub fn plan_at(&self, now: PosixTime, names: &[NameEvents]) -> Result<EpochPlan, PlanError<Infallible>> {
         let (origin, head, tree) = (self.origin.as_str(), self.head(), &self.tree);
-        plan(EpochInput { origin, policy: POLICY, head, tree, now, names }, &self.pages)
+        let input = EpochInput { origin, policy: POLICY, head, tree, now };
+        plan(input, NamePlan::of(input.epoch(), names), &self.pages)
     }
 
     /// Closes an epoch at a time of its own, a minute after the one before.
@@ -199,7 +200,7 @@ impl Validator {
     /// Writes, reads back, signs.
     pub fn commit(&mut self, plan: EpochPlan) {
         self.pages.extend(plan.pages.clone());
-        self.records.extend(plan.records.clone());
+        self.records.extend(plan.records.iter().cloned());
         let epoch = plan.str.epoch;
         let read = self.pages.0.iter().filter(|(id, _)| id.epoch() == epoch).map(|(id, bytes)| (*id, bytes));
         let record = |digest: &Digest| self.records.get(digest).cloned();
@@ -208,7 +209,7 @@ impl Validator {
         self.tree = plan.tree.clone();
         self.frontier = sealed.frontier.clone();
         self.log.append(leaf_hash(&sealed.entry)).unwrap();
-        for (_, bytes) in &plan.records {
+        for (_, bytes) in plan.records.iter() {
             let record = NameRecord::from_bytes(bytes).unwrap();
             self.current.insert(record.name.clone(), record);
         }

@@ -90,7 +90,7 @@ fn fill(validator: &mut Validator, names: &Names, count: usize) -> anyhow::Resul
     let mut records = Vec::new();
     let all: Vec<usize> = (0..count).collect();
     for some in all.chunks(FILL) {
-        let (plan, _) = validator.close(&events(names, some.iter().copied(), &[]), Vec::new(), &[])?;
+        let (plan, _) = validator.close(&events(names, some.iter().copied(), &[]), &[], &[])?;
         keep_records(&mut records, &plan, names, some.iter().copied())?;
     }
     Ok(records)
@@ -119,7 +119,7 @@ pub fn keep_records(
     which: impl Iterator<Item = usize>,
 ) -> anyhow::Result<()> {
     let mut new = HashMap::new();
-    for (_, bytes) in &plan.records {
+    for (_, bytes) in plan.records.iter() {
         let record = NameRecord::from_bytes(bytes).map_err(|error| anyhow::anyhow!("{error}"))?;
         new.insert(record.name.clone(), record);
     }
@@ -194,8 +194,8 @@ fn epochs(
             let release = Release(records.get(i).map_or(1, |record| record.highest_release.0 + 1));
             Blob::new(BlobKind::Binding, binding(&events.name, release).to_bytes())
         });
-        let blobs = blobs.collect();
-        let (plan, steps) = validator.close(&names_changed, blobs, &decided)?;
+        let blobs: Vec<_> = blobs.collect();
+        let (plan, steps) = validator.close(&names_changed, &blobs, &decided)?;
         keep_records(records, &plan, names, which())?;
         let mut changed: Vec<_> = names_changed.iter().map(|events| key_of(&events.name)).collect();
         changed.sort_unstable();

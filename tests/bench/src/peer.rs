@@ -7,7 +7,7 @@ use anyhow::Context;
 use pds_core::epoch::{EpochPlan, SealedEpoch};
 use pds_schemas::Artefact;
 use pds_schemas::disk::EpochRoot;
-use pds_store::{Blob, BlobKind, Decided, Family};
+use pds_store::{Decided, Family};
 use rocksdb::{ColumnFamily, DB, Options, WriteBatch, WriteOptions};
 
 use crate::measure::wall;
@@ -36,7 +36,6 @@ impl PlainDatabase {
     pub fn write(
         &self,
         plan: &EpochPlan,
-        blobs: &[Blob],
         sealed: &SealedEpoch,
         decided: &[Decided],
     ) -> anyhow::Result<(usize, Duration)> {
@@ -47,10 +46,9 @@ impl PlainDatabase {
             for (id, page) in &plan.pages {
                 batch.put_cf(self.family(Family::Pages), id.to_key(), page);
             }
-            for blob in blobs {
-                let kind = BlobKind::ALL.iter().position(|kind| *kind == blob.kind()).unwrap_or(0) as u8;
-                let key = [&[kind][..], blob.digest().as_ref()].concat();
-                batch.put_cf(self.family(Family::Blobs), key, blob.bytes());
+            for (digest, record) in plan.records.iter() {
+                let key = [&[0][..], digest.as_ref()].concat();
+                batch.put_cf(self.family(Family::Blobs), key, record);
             }
             batch.put_cf(self.family(Family::Transitions), epoch, plan.transition.to_bytes());
             batch.put_cf(self.family(Family::Entries), epoch, &sealed.entry);

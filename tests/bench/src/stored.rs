@@ -48,7 +48,7 @@ pub fn measure(
     let old = validator.tree.clone();
     for epoch in 0..scale.back {
         let which = || (0..scale.changes).map(|i| (epoch * scale.changes + i) * 7919 % count);
-        let (plan, _) = validator.close(&events(names, which(), records), Vec::new(), &[])?;
+        let (plan, _) = validator.close(&events(names, which(), records), &[], &[])?;
         keep_records(records, &plan, names, which())?;
     }
     let which = format!("of {} epochs ago, each of which changed {}", scale.back, scale.changes);

@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
 use ed25519_dalek::SigningKey;
-use pds_core::epoch::{EpochInput, EpochPlan, NameEvents, plan};
+use pds_core::epoch::{EpochInput, EpochPlan, NameEvents};
 use pds_core::hash::sha256;
 use pds_core::log::Frontier;
 use pds_core::note::{KeyName, NoteSigner};
 use pds_core::prefix::PrefixTree;
+use pds_log_server::epoch_data::{Content, Prepared, prepare};
 use pds_schemas::disk::{EpochRoot, Head, SubmissionEntry, SubmissionOutcome};
 use pds_schemas::{Artefact, Digest, EpochNumber, PosixTime, PublicKey};
 use pds_service::guard::Guard;
-use pds_store::{Accepted, Blob, BlobKind, Decided, EpochCommit, EpochData, MemoryBudget, Store};
+use pds_store::{Accepted, Blob, Decided, EpochCommit, MemoryBudget, Store};
 
 use crate::measure::{cpu, wall};
 use crate::peer::PlainDatabase;
@@ -50,11 +50,11 @@ pub struct Validator {
 pub struct Steps {
     /// All steps together, on the wall.
     pub wall: Duration,
-    /// Name records, tree, change set, unsigned STR.
+    /// Name records, tree, change set, unsigned STR; of both threads.
     pub plan_cpu: Duration,
-    /// Batch A, not synced.
+    /// Batch A, not synced: the records, while the tree is changed, and then the rest.
     pub write: Duration,
-    /// Reading back, shortly after, and recomputing everything; batch A is synced meanwhile.
+    /// Reading back, shortly after, and recomputing everything, of both threads; batch A is synced meanwhile.
     pub check_cpu: Duration,
     /// Two signatures.
     pub seal_cpu: Duration,
@@ -124,45 +124,26 @@ impl Validator {
         Ok(accepted.iter().map(|a| Decided { index: a.entry.index, outcome: outcome(a) }).collect())
     }
 
-    /// Closes the next epoch.
+    /// Closes the next epoch, which names the `bindings`.
     ///
     /// # Errors
     /// The disk's.
     pub fn close(
         &mut self,
         names: &[NameEvents],
-        mut blobs: Vec<Blob>,
+        bindings: &[Blob],
         decided: &[Decided],
     ) -> anyhow::Result<(EpochPlan, Steps)> {
         let now = PosixTime(START.0 + self.next_epoch().0);
-        let input = EpochInput {
-            origin: ORIGIN,
-            policy: Digest([9; 32]),
-            head: self.head.as_ref(),
-            tree: &self.tree,
-            now,
-            names,
-        };
-        let ((planned, plan_cpu), plan) = wall(|| cpu(|| plan(input, &self.store).context("plan")));
-        let planned = planned?;
-        let epoch = planned.str.epoch;
+        let (policy, head, tree) = (Digest([9; 32]), self.head.as_ref(), &self.tree);
+        let input = EpochInput { origin: ORIGIN, policy, head, tree, now };
+        // The server keeps these when they are decided, like here not synced.
+        self.store.keep_blobs(bindings)?;
+        let named: Vec<_> = bindings.iter().map(|blob| (blob.kind(), *blob.digest())).collect();
+        let content = Content { names, blobs: &[], named: &named };
+        let (prepared, prepare) = wall(|| prepare(&self.store, input, content));
+        let Prepared { plan: planned, costs } = prepared?;
 
-        let (written, write) = wall(|| {
-            let records =
-                planned.records.iter().map(|(_, bytes)| Blob::new(BlobKind::NameRecord, bytes.clone()));
-            blobs.extend(records);
-            let (pages, transition) = (&planned.pages[..], &planned.transition);
-            self.store.write_epoch_data(&EpochData { epoch, pages, blobs: &blobs, transition })
-        });
-        written?;
-        let ((checked, check_cpu), check) = wall(|| {
-            std::thread::scope(|scope| {
-                let syncing = scope.spawn(|| self.store.sync_log());
-                let checked = cpu(|| self.check_read_back(&planned, &blobs));
-                (checked.0.and(syncing.join().unwrap_or(Ok(())).context("sync batch A")), checked.1)
-            })
-        });
-        checked?;
         let sign = || cpu(|| planned.seal(self.frontier.clone(), &self.log, &self.str_key));
         let ((sealed, seal_cpu), seal) = wall(sign);
         let sealed = sealed?;
@@ -180,12 +161,12 @@ impl Validator {
         let (swapped, guard) = wall(|| self.guard.swap(&head));
         swapped?;
 
-        let (bytes, batch) = self.peer.write(&planned, &blobs, &sealed, decided)?;
+        let (bytes, batch) = self.peer.write(&planned, &sealed, decided)?;
         let steps = Steps {
-            wall: plan + write + check + seal + commit + guard,
-            plan_cpu,
-            write,
-            check_cpu,
+            wall: prepare + seal + commit + guard,
+            plan_cpu: costs.plan.cpu,
+            write: costs.write.wall,
+            check_cpu: costs.check.cpu,
             seal_cpu,
             commit,
             guard,
@@ -197,13 +178,5 @@ impl Validator {
         self.frontier = sealed.frontier;
         self.tree = planned.tree.clone();
         Ok((planned, steps))
-    }
-
-    fn check_read_back(&self, plan: &EpochPlan, blobs: &[Blob]) -> anyhow::Result<()> {
-        let others = blobs.iter().filter(|blob| blob.kind() != BlobKind::NameRecord);
-        let named = others.map(|blob| (blob.kind(), *blob.digest()));
-        let records = plan.records.iter().map(|(digest, _)| *digest);
-        let mut read = self.store.read_back(plan.str.epoch, records, named)?;
-        Ok(plan.check_read_back(read.pages, &read.transition, |digest| read.records.remove(digest))?)
     }
 }

@@ -1,17 +1,21 @@
 //! Closing an epoch: from the previous tree and what happened since, to what is stored, signed and published.
 //!
-//! Pure, in two halves with a disk between them. [`plan`] makes the name records, the changes, the new tree's pages and
+//! Pure, in two halves with a disk between them. [`NamePlan`] makes the name records, [`plan`] the new tree's pages and
 //! the unsigned STR. Once they are written, [`EpochPlan::check_read_back`] recomputes everything from what was read back;
 //! only then [`EpochPlan::seal`] signs. The order of writes and syncs around these calls is the sequencer's; the rules are
 //! in ARCHITECTURE.md, "Closing an epoch".
+
+mod read_back;
+
+use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use pds_schemas::cose::SignedKind;
 use pds_schemas::disk::Head;
 use pds_schemas::prefix::Change;
 use pds_schemas::{
-    Artefact, ChangeSet, DecodeError, Digest, EpochNumber, NameRecord, PluginName, PosixTime, SignedTreeRoot,
-    Transition, TreeSize,
+    Artefact, ChangeSet, Digest, EpochNumber, NameRecord, PluginName, PosixTime, SignedTreeRoot, Transition,
+    TreeSize,
 };
 
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
@@ -20,10 +24,9 @@ use crate::hash::{leaf_hash, sha256};
 use crate::log::{EMPTY_ROOT, Frontier, LogFull, Node};
 use crate::name_record::{NameEvent, commitment_of, next_record};
 use crate::note::NoteSigner;
-use crate::prefix::{
-    ApplyError, PageId, PageSource, PrefixTree, RecomputeError, TransitionError, key_of, recompute_root,
-    verify_transition,
-};
+use crate::prefix::{ApplyError, PageId, PageSource, PrefixTree, key_of};
+
+pub use read_back::{PagesRead, ReadBackError, check_record};
 
 /// What happened to one name since the last epoch.
 #[derive(Clone, Debug)]
@@ -49,9 +52,20 @@ pub struct EpochInput<'a> {
     pub tree: &'a PrefixTree,
     /// The clock. A clock that went back is not followed: time never decreases.
     pub now: PosixTime,
-    /// One entry for each name to which something happened, in any order.
-    pub names: &'a [NameEvents],
 }
+
+/// What becomes of names in an epoch: the part of its plan that needs no tree.
+#[derive(Clone, Debug, Default)]
+pub struct NamePlan {
+    /// In the order of their keys.
+    changes: Vec<Change>,
+    /// New name records and their SHA-256, in the order of the changes.
+    records: Arc<[(Digest, Vec<u8>)]>,
+}
+
+/// A name's change in an epoch, and its new record's bytes.
+#[derive(Clone, Debug)]
+pub struct ChangedName(Change, Vec<u8>);
 
 /// An epoch that is planned and not signed.
 #[derive(Clone, Debug)]
@@ -59,7 +73,7 @@ pub struct EpochPlan {
     /// What will be signed.
     pub str: SignedTreeRoot,
     /// New name records and their SHA-256, in the order of the changes.
-    pub records: Vec<(Digest, Vec<u8>)>,
+    pub records: Arc<[(Digest, Vec<u8>)]>,
     /// Changes and their proof.
     pub transition: Transition,
     /// New tree pages, in the order of their keys; none when nothing changed.
@@ -102,50 +116,6 @@ pub enum PlanError<E: std::error::Error + 'static> {
     Tree(#[from] ApplyError<E>),
 }
 
-/// Why what was read back must not be signed: the disk does not hold what was written.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadBackError {
-    /// The pages do not give a root.
-    #[error("pages read back do not give the prefix root")]
-    Pages(#[from] RecomputeError),
-    /// The pages give another root.
-    #[error("pages read back give prefix root {found}, planned was {planned}")]
-    Root {
-        /// What was planned.
-        planned: Digest,
-        /// What the pages give.
-        found: Digest,
-    },
-    /// A page is another than was written in what no hash covers: the epochs by which it names other pages.
-    #[error("page {0} read back is not what was written")]
-    Altered(PageId),
-    /// The transition read back is malformed.
-    #[error("transition read back is malformed: {0}")]
-    Malformed(DecodeError),
-    /// The transition read back is filed under another epoch.
-    #[error("transition read back is of epoch {found}, planned was {planned}")]
-    Epoch {
-        /// What was planned.
-        planned: EpochNumber,
-        /// What was read.
-        found: EpochNumber,
-    },
-    /// The transition read back is another one.
-    #[error("changes read back hash to {found}, planned was {planned}")]
-    Changes {
-        /// What was planned.
-        planned: Digest,
-        /// Hash of what was read.
-        found: Digest,
-    },
-    /// The transition read back does not lead from the previous root to the new one.
-    #[error("transition read back does not hold")]
-    Transition(#[from] TransitionError),
-    /// A changed name's record is not there, or another.
-    #[error("name record {0} was not read back")]
-    Record(Digest),
-}
-
 /// Why an epoch cannot be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
@@ -173,27 +143,65 @@ pub enum SealError {
     Checkpoint(#[from] CheckpointError),
 }
 
-/// Plans the epoch after `input.head`: an empty `names` makes a heartbeat, whose tree is the previous one.
+impl EpochInput<'_> {
+    /// The epoch to plan.
+    pub fn epoch(&self) -> EpochNumber {
+        EpochNumber(self.head.map_or(0, |head| head.size.0))
+    }
+}
+
+impl NamePlan {
+    /// What becomes in `epoch` of `names`, one entry for each name to which something happened, in any order. None makes a
+    /// heartbeat, whose tree is the previous one.
+    pub fn of(epoch: EpochNumber, names: &[NameEvents]) -> Self {
+        Self::join(change_names(epoch, names))
+    }
+
+    /// The plan of all the names of which these are the changes: those of [`change_names`], which may be asked for
+    /// some names at a time.
+    pub fn join(changed: impl IntoIterator<Item = ChangedName>) -> Self {
+        let mut changed: Vec<_> = changed.into_iter().collect();
+        changed.sort_by_key(|ChangedName(change, _)| change.key);
+        let part = |ChangedName(change, bytes)| {
+            let digest = change.new;
+            (change, (digest, bytes))
+        };
+        let (changes, records): (_, Vec<_>) = changed.into_iter().map(part).unzip();
+        Self { changes, records: records.into() }
+    }
+
+    /// New name records and their SHA-256, in the order of the changes.
+    pub fn records(&self) -> &[(Digest, Vec<u8>)] {
+        &self.records
+    }
+}
+
+/// The change of each of `names` that changes in `epoch`, with the bytes of its new record.
+pub fn change_names(epoch: EpochNumber, names: &[NameEvents]) -> Vec<ChangedName> {
+    let change = |NameEvents { name, current, events }: &NameEvents| {
+        let bytes = next_record(name, current.as_ref(), events, epoch)?.to_bytes();
+        let old = current.as_ref().map(commitment_of);
+        let change = Change { key: key_of(name), name: name.clone(), old, new: sha256(&bytes) };
+        Some(ChangedName(change, bytes))
+    };
+    names.iter().filter_map(change).collect()
+}
+
+/// Plans the epoch after `input.head`, in which `names` change.
 ///
 /// # Errors
 /// [`PlanError`].
-pub fn plan<S: PageSource>(input: EpochInput<'_>, source: &S) -> Result<EpochPlan, PlanError<S::Error>> {
-    let previous_size = input.head.map_or(TreeSize(0), |head| head.size);
-    let epoch = EpochNumber(previous_size.0);
+pub fn plan<S: PageSource>(
+    input: EpochInput<'_>,
+    names: NamePlan,
+    source: &S,
+) -> Result<EpochPlan, PlanError<S::Error>> {
+    let epoch = input.epoch();
     let head_root = input.head.and_then(|head| head.prefix).map_or(Digest::ZERO, |(root, _)| root);
     if input.tree.root() != head_root {
         return Err(PlanError::OtherTree { head: head_root, tree: input.tree.root() });
     }
-    let mut changed = Vec::new();
-    for NameEvents { name, current, events } in input.names {
-        let Some(next) = next_record(name, current.as_ref(), events, epoch) else { continue };
-        let bytes = next.to_bytes();
-        let new = sha256(&bytes);
-        let old = current.as_ref().map(commitment_of);
-        changed.push((Change { key: key_of(name), name: name.clone(), old, new }, (new, bytes)));
-    }
-    changed.sort_by_key(|(change, _)| change.key);
-    let (changes, records): (Vec<_>, Vec<_>) = changed.into_iter().unzip();
+    let NamePlan { changes, records } = names;
     let applied = input.tree.apply(source, epoch, &changes)?;
     let added = changes.iter().filter(|change| change.old.is_none()).count() as u64;
     let changes = ChangeSet { changes };
@@ -215,57 +223,12 @@ pub fn plan<S: PageSource>(input: EpochInput<'_>, source: &S) -> Result<EpochPla
         pages: applied.pages,
         tree: applied.tree,
         previous_root: input.tree.root(),
-        previous_size,
+        previous_size: TreeSize(epoch.0),
         previous_log_root: input.head.map_or(EMPTY_ROOT, |head| head.log_root),
     })
 }
 
 impl EpochPlan {
-    /// Recomputes what is about to be signed from what was read back: the pages in the order of their keys, the
-    /// transition's bytes, and each changed name's record by its digest.
-    ///
-    /// # Errors
-    /// [`ReadBackError`]; nothing may be signed then.
-    pub fn check_read_back<B: AsRef<[u8]>>(
-        &self,
-        pages: impl IntoIterator<Item = (PageId, B)>,
-        transition: &[u8],
-        mut record: impl FnMut(&Digest) -> Option<Vec<u8>>,
-    ) -> Result<(), ReadBackError> {
-        let read = Transition::from_bytes(transition).map_err(ReadBackError::Malformed)?;
-        if read.epoch != self.str.epoch {
-            return Err(ReadBackError::Epoch { planned: self.str.epoch, found: read.epoch });
-        }
-        let found = sha256(&read.changes.to_bytes());
-        if found != self.str.changes {
-            return Err(ReadBackError::Changes { planned: self.str.changes, found });
-        }
-        let changes = &read.changes.changes;
-        verify_transition(&self.previous_root, &self.str.prefix_root, changes, &read.proof)?;
-        let mut written = self.pages.iter();
-        let mut altered = None;
-        let mut pages = pages.into_iter().inspect(|(id, bytes)| {
-            let same = written.next().is_some_and(|page| page.0 == *id && page.1 == bytes.as_ref());
-            altered = altered.or((!same).then_some(*id));
-        });
-        if !changes.is_empty() {
-            let found = recompute_root(self.str.epoch, pages)?;
-            if found != self.str.prefix_root {
-                return Err(ReadBackError::Root { planned: self.str.prefix_root, found });
-            }
-        } else if let Some((id, _)) = pages.next() {
-            return Err(RecomputeError::Unreachable(id).into());
-        }
-        if let Some(id) = altered {
-            return Err(ReadBackError::Altered(id));
-        }
-        let lost = |change: &&Change| record(&change.new).is_none_or(|bytes| sha256(&bytes) != change.new);
-        match changes.iter().find(lost) {
-            Some(change) => Err(ReadBackError::Record(change.new)),
-            None => Ok(()),
-        }
-    }
-
     /// Signs the STR and the checkpoint over the log that it is appended to. `frontier` is the log's edge before.
     ///
     /// # Errors
