@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use anyhow::{Context, ensure};
 use axum::body::Body;
 use axum::extract::Request;
-use pds_core::epoch::{EpochInput, plan};
+use pds_core::epoch::{EpochInput, NamePlan, plan};
 use pds_core::log::proof::{prove_consistency, prove_inclusion};
 use pds_core::log::{Frontier, MemoryLog, Node, NodeReader};
 use pds_core::note::{KeyName, NoteSigner};
@@ -51,9 +51,8 @@ fn make(folder: &Path, entries: usize) -> anyhow::Result<StoredLog> {
         head: None,
         tree: &PrefixTree::empty(),
         now: START,
-        names: &[],
     };
-    let planned = plan(input, &store).context("plan")?;
+    let planned = plan(input, NamePlan::default(), &store).context("plan")?;
     let (signer, key) = (NoteSigner::new(KeyName::new(ORIGIN)?, &[1; 32])?, cose::signing_key(&[2; 32]));
     let sealed = planned.seal(Frontier::new(), &signer, &key)?;
     store.write_epoch_data(&EpochData {
