@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const ROWS: [&str; 37] = [
+const ROWS: [&str; 43] = [
     "hash",
     "build",
     "epoch",
@@ -40,6 +40,12 @@ const ROWS: [&str; 37] = [
     "http-tile",
     "http-evidence-hot",
     "http-evidence",
+    "log-inclusion-stored",
+    "log-inclusion-handled",
+    "log-consistency-stored",
+    "log-consistency-handled",
+    "http-inclusion",
+    "http-consistency",
     "server-memory",
     "intake",
     "intake-p99",
