@@ -8,6 +8,8 @@
 //! structure and reproducibility.
 
 pub mod build;
+pub mod external;
+pub mod program;
 pub mod reproducible;
 pub mod structure;
 mod validate;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use pds_schemas::Digest;
 use sha2::{Digest as _, Sha256};
 
-use crate::structure::section_at;
+use crate::program::section_at;
 
 /// Whether a build can be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,11 @@
 //!
 //! Pure. Each pass looks at an instruction a bounded number of times.
 
-use super::insn::{Insn, Kind};
-use super::{Finding, Program, StructureError, StructureLimits};
+use super::{Finding, StructureError, StructureLimits};
+use crate::program::{self, Op, Reg};
+
+/// Instructions by slot; `None` in the second slot of a 64-bit constant.
+type Ops = [Option<Op>];
 
 /// At the entry: r1, the connection, and r10, the frame pointer.
 const SET_AT_ENTRY: u16 = 1 << 1 | 1 << 10;
@@ -12,27 +15,27 @@ const LOST_IN_CALL: u16 = 0b11_1110;
 
 /// Checks every jump of the code, reached or not, and what uBPF's memory checks do to them; gives the number of slots
 /// with these checks.
-pub(super) fn check_jumps(program: &Program, limits: &StructureLimits) -> Result<u32, StructureError> {
+pub(super) fn check_jumps(ops: &Ops, limits: &StructureLimits) -> Result<u32, StructureError> {
     // uBPF puts a check before every access but those through r10. `before[i]`: checked accesses in slots below i.
-    let mut before = Vec::with_capacity(program.len() + 1);
+    let mut before = Vec::with_capacity(ops.len() + 1);
     let mut accesses = 0;
     before.push(0);
-    for insn in program {
-        let is_checked = insn.is_some_and(|insn| insn.access.is_some_and(|(base, _)| base != 10));
+    for op in ops {
+        let base = op.and_then(|op| op.access()).map(|(base, ..)| base);
+        let is_checked = base.is_some_and(|base| base != Reg::FRAME);
         accesses += usize::from(is_checked);
         before.push(accesses);
     }
     if accesses > limits.checked_accesses {
         return Err(StructureError::TooManyAccesses { found: accesses, limit: limits.checked_accesses });
     }
-    let found = program.len() + accesses * limits.slots_per_check;
+    let found = ops.len() + accesses * limits.slots_per_check;
     if found > limits.checked_slots {
         return Err(StructureError::TooManyInstructions { found, limit: limits.checked_slots });
     }
-    for (index, insn) in program.iter().enumerate() {
-        let Some(insn) = insn else { continue };
-        if matches!(insn.kind, Kind::Jump | Kind::Branch) {
-            let target = target(program, index, insn)?;
+    for (index, op) in ops.iter().enumerate() {
+        let Some(op) = op else { continue };
+        if let Some(target) = target(ops, index, op)? {
             if target == index {
                 return Err(StructureError::JumpToItself { index });
             }
@@ -42,8 +45,8 @@ pub(super) fn check_jumps(program: &Program, limits: &StructureLimits) -> Result
                 return Err(StructureError::JumpOverflow { index, displacement });
             }
         }
-        let is_last = index + if insn.kind == Kind::LoadImm64 { 2 } else { 1 } == program.len();
-        if is_last && !matches!(insn.kind, Kind::Jump | Kind::Exit) {
+        let is_last = index + op.slots() == ops.len();
+        if is_last && !matches!(op, Op::Jump { .. } | Op::Exit) {
             return Err(StructureError::FallsOffTheEnd { index });
         }
     }
@@ -51,28 +54,28 @@ pub(super) fn check_jumps(program: &Program, limits: &StructureLimits) -> Result
 }
 
 /// Checks that every path from the entry can end and reads only what was set; gives what is never reached.
-pub(super) fn check_paths(program: &Program) -> Result<Option<Finding>, StructureError> {
-    let set = registers_set(program)?;
+pub(super) fn check_paths(ops: &Ops) -> Result<Option<Finding>, StructureError> {
+    let set = registers_set(ops)?;
     let reached = |index: &usize| set[*index].is_some();
-    for index in (0..program.len()).filter(reached) {
-        let (Some(insn), Some(set)) = (program[index], set[index]) else { continue };
-        let missing = insn.reads & !set;
+    for index in (0..ops.len()).filter(reached) {
+        let (Some(op), Some(set)) = (ops[index], set[index]) else { continue };
+        let missing = op.reads() & !set;
         if missing != 0 {
             return Err(StructureError::Uninitialised { index, register: missing.trailing_zeros() as u8 });
         }
     }
-    let ends = can_end(program)?;
-    if let Some(index) = (0..program.len()).filter(reached).find(|index| !ends[*index]) {
+    let ends = can_end(ops)?;
+    if let Some(index) = (0..ops.len()).filter(reached).find(|index| !ends[*index]) {
         return Err(StructureError::Endless { index });
     }
     // The second slot of a 64-bit load is no instruction of its own.
-    let mut lost = (0..program.len()).filter(|index| program[*index].is_some() && !reached(index));
+    let mut lost = (0..ops.len()).filter(|index| ops[*index].is_some() && !reached(index));
     Ok(lost.next().map(|first| Finding::Unreachable { first, count: 1 + lost.count() }))
 }
 
 /// The registers set on every path to each instruction; `None` where no path leads.
-fn registers_set(program: &Program) -> Result<Vec<Option<u16>>, StructureError> {
-    let mut set: Vec<Option<u16>> = vec![None; program.len()];
+fn registers_set(ops: &Ops) -> Result<Vec<Option<u16>>, StructureError> {
+    let mut set: Vec<Option<u16>> = vec![None; ops.len()];
     let mut open = vec![(0, SET_AT_ENTRY)];
     // A mask only loses bits, so an instruction is looked at again at most 11 times.
     while let Some((index, arriving)) = open.pop() {
@@ -81,30 +84,28 @@ fn registers_set(program: &Program) -> Result<Vec<Option<u16>>, StructureError> 
             continue;
         }
         set[index] = Some(merged);
-        let Some(insn) = program[index] else { continue };
-        let mut after = merged | insn.writes.map_or(0, |register| 1 << register);
-        if insn.kind == Kind::Call {
-            after = after & !LOST_IN_CALL | 1;
-        }
-        open.extend(successors(program, index, &insn)?.into_iter().flatten().map(|next| (next, after)));
+        let Some(op) = ops[index] else { continue };
+        let kept = if op == Op::Call { merged & !LOST_IN_CALL } else { merged };
+        let after = kept | op.writes().map_or(0, Reg::bit);
+        open.extend(successors(ops, index, &op)?.into_iter().flatten().map(|next| (next, after)));
     }
     Ok(set)
 }
 
 /// From which instructions some path leads to an exit.
-fn can_end(program: &Program) -> Result<Vec<bool>, StructureError> {
-    let mut predecessors = vec![Vec::new(); program.len()];
+fn can_end(ops: &Ops) -> Result<Vec<bool>, StructureError> {
+    let mut predecessors = vec![Vec::new(); ops.len()];
     let mut open = Vec::new();
-    for (index, insn) in program.iter().enumerate() {
-        let Some(insn) = insn else { continue };
-        for next in successors(program, index, insn)?.into_iter().flatten() {
+    for (index, op) in ops.iter().enumerate() {
+        let Some(op) = op else { continue };
+        for next in successors(ops, index, op)?.into_iter().flatten() {
             predecessors[next].push(index);
         }
-        if insn.kind == Kind::Exit {
+        if *op == Op::Exit {
             open.push(index);
         }
     }
-    let mut ends = vec![false; program.len()];
+    let mut ends = vec![false; ops.len()];
     while let Some(index) = open.pop() {
         if !std::mem::replace(&mut ends[index], true) {
             open.extend(&predecessors[index]);
@@ -114,28 +115,22 @@ fn can_end(program: &Program) -> Result<Vec<bool>, StructureError> {
 }
 
 /// The instructions that may follow one.
-fn successors(program: &Program, index: usize, insn: &Insn) -> Result<[Option<usize>; 2], StructureError> {
-    let next = match insn.kind {
-        Kind::LoadImm64 => index + 2,
-        _ => index + 1,
+fn successors(ops: &Ops, index: usize, op: &Op) -> Result<[Option<usize>; 2], StructureError> {
+    let next = match op {
+        Op::Exit | Op::Jump { .. } => None,
+        _ if index + op.slots() < ops.len() => Some(index + op.slots()),
+        _ => return Err(StructureError::FallsOffTheEnd { index }),
     };
-    let next =
-        if next < program.len() { Ok(Some(next)) } else { Err(StructureError::FallsOffTheEnd { index }) };
-    Ok(match insn.kind {
-        Kind::Exit => [None, None],
-        Kind::Jump => [Some(target(program, index, insn)?), None],
-        Kind::Branch => [next?, Some(target(program, index, insn)?)],
-        _ => [next?, None],
-    })
+    Ok([next, target(ops, index, op)?])
 }
 
-/// Where a jump leads: an instruction of the code.
-fn target(program: &Program, index: usize, insn: &Insn) -> Result<usize, StructureError> {
-    let target = index as i64 + 1 + i64::from(insn.offset);
-    let slot = usize::try_from(target).ok().filter(|slot| *slot < program.len());
+/// Where a jump leads: an instruction of the code. `None` for what is no jump.
+fn target(ops: &Ops, index: usize, op: &Op) -> Result<Option<usize>, StructureError> {
+    let Some(target) = program::target(index, op) else { return Ok(None) };
+    let slot = usize::try_from(target).ok().filter(|slot| *slot < ops.len());
     let slot = slot.ok_or(StructureError::JumpOutside { index, target })?;
-    match program[slot] {
-        Some(_) => Ok(slot),
+    match ops[slot] {
+        Some(_) => Ok(Some(slot)),
         None => Err(StructureError::JumpIntoLoad { index, target: slot }),
     }
 }

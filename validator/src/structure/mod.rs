@@ -12,29 +12,29 @@
 //! Not here: whether loops end, whether pointers are good (memory accesses through registers other than r10), what
 //! helpers take and do. Those are properties of their own.
 
-mod elf;
 mod flow;
-mod insn;
 mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-pub use elf::ElfError;
-pub(crate) use elf::section_at;
-pub use insn::InsnError;
+pub use crate::program::{ElfError, InsnError};
 pub use report::{Finding, StructureError, StructureLimits, StructureReport};
 
-use elf::{Object, Relocation, Symbol};
-use insn::{Insn, Kind, Slot};
-
-/// The instructions of an object by slot; `None` in the second slot of a 64-bit load.
-type Program = Vec<Option<Insn>>;
+use crate::program::{self, Data, Object, Op, Program, Reg, Relocation, Slot, Symbol};
 
 /// Checks the structure of one object.
 ///
 /// # Errors
 /// [`StructureError`], the first found.
 pub fn verify(object: &[u8], limits: &StructureLimits) -> Result<StructureReport, StructureError> {
+    check(object, limits).map(|(_, report)| report)
+}
+
+/// As [`verify`], and gives the code, for what looks at more than its structure.
+///
+/// # Errors
+/// [`StructureError`], the first found.
+pub fn check(object: &[u8], limits: &StructureLimits) -> Result<(Program, StructureReport), StructureError> {
     let object = Object::parse(object, limits)?;
     let entry = entry(&object)?;
     let slots: Vec<Slot> = object
@@ -42,16 +42,23 @@ pub fn verify(object: &[u8], limits: &StructureLimits) -> Result<StructureReport
         .chunks_exact(8)
         .map(|bytes| Slot::decode(bytes.try_into().expect("chunks of 8")))
         .collect();
-    let program = decode(&slots)?;
+    let mut program = Program { entry, ops: decode(&slots)?, calls: BTreeMap::new(), data: BTreeMap::new() };
     let mut warnings = Vec::new();
-    let helpers = resolve(&object, &slots, &program, &mut warnings)?;
+    resolve(&object, &slots, &mut program, &mut warnings)?;
     let stack_bytes = check_frame(&program, limits)?;
-    let checked_instructions = flow::check_jumps(&program, limits)?;
-    warnings.extend(flow::check_paths(&program)?);
+    let checked_instructions = flow::check_jumps(&program.ops, limits)?;
+    warnings.extend(flow::check_paths(&program.ops)?);
     let unrelocated = object.unrelocated_data();
     warnings.extend(unrelocated.map(|section| Finding::Unrelocated { section: section.to_owned() }));
-    let instructions = u32::try_from(slots.len()).expect("an object is smaller than 4 GiB");
-    Ok(StructureReport { entry, instructions, checked_instructions, stack_bytes, helpers, warnings })
+    let report = StructureReport {
+        entry: program.entry.clone(),
+        instructions: u32::try_from(slots.len()).expect("an object is smaller than 4 GiB"),
+        checked_instructions,
+        stack_bytes,
+        helpers: program.calls.values().cloned().collect(),
+        warnings,
+    };
+    Ok((program, report))
 }
 
 /// The global function at the first instruction.
@@ -73,29 +80,24 @@ fn is_c_name(name: &str) -> bool {
         && !name.is_empty()
 }
 
-fn decode(slots: &[Slot]) -> Result<Program, StructureError> {
-    let mut program = Vec::with_capacity(slots.len());
-    while program.len() < slots.len() {
-        let index = program.len();
-        let insn = insn::check(slots[index]).map_err(|cause| StructureError::Insn { index, cause })?;
-        program.push(Some(insn));
-        if insn.kind == Kind::LoadImm64 {
-            if !slots.get(index + 1).is_some_and(|second| insn::is_second_slot(*second)) {
-                return Err(StructureError::Insn { index, cause: InsnError::HalfLoad });
-            }
-            program.push(None);
-        }
+fn decode(slots: &[Slot]) -> Result<Vec<Option<Op>>, StructureError> {
+    let mut ops = Vec::with_capacity(slots.len());
+    while ops.len() < slots.len() {
+        let index = ops.len();
+        let op = program::check(&slots[index..]).map_err(|cause| StructureError::Insn { index, cause })?;
+        ops.push(Some(op));
+        ops.resize(index + op.slots(), None);
     }
-    Ok(program)
+    Ok(ops)
 }
 
-/// Checks every relocation and call; gives the helpers.
+/// Checks every relocation and call; writes down what they are of.
 fn resolve(
     object: &Object<'_>,
     slots: &[Slot],
-    program: &Program,
+    program: &mut Program,
     warnings: &mut Vec<Finding>,
-) -> Result<BTreeSet<String>, StructureError> {
+) -> Result<(), StructureError> {
     let mut by_index: BTreeMap<usize, &Relocation> = BTreeMap::new();
     for relocation in &object.relocations {
         let misfit = || StructureError::Relocation { offset: relocation.offset, kind: relocation.kind };
@@ -105,16 +107,14 @@ fn resolve(
             return Err(misfit());
         }
     }
-    let mut helpers = BTreeSet::new();
-    for (index, slot) in slots.iter().enumerate() {
-        let kind = program[index].map(|insn| insn.kind);
-        match (kind, by_index.get(&index)) {
-            (Some(Kind::Call), relocation) => {
-                helpers.insert(resolve_call(object, index, *slot, relocation.copied())?);
+    for (index, op) in program.ops.iter().enumerate() {
+        match (op, by_index.get(&index)) {
+            (Some(Op::Call), relocation) => {
+                program.calls.insert(index, resolve_call(object, index, slots[index], relocation.copied())?);
             }
-            (Some(Kind::LoadImm64), Some(relocation)) => {
-                let addend = i64::from(slots[index + 1].imm) << 32 | i64::from(slot.imm as u32);
-                resolve_data(object, index, addend, relocation, warnings)?;
+            (Some(Op::LoadImm { value, .. }), Some(relocation)) => {
+                let data = resolve_data(object, index, *value as i64, relocation, warnings)?;
+                program.data.insert(index, data);
             }
             (_, Some(relocation)) => {
                 return Err(StructureError::Relocation { offset: relocation.offset, kind: relocation.kind });
@@ -122,7 +122,7 @@ fn resolve(
             (_, None) => {}
         }
     }
-    Ok(helpers)
+    Ok(())
 }
 
 /// The helper's name. LLVM marks a call of any symbol as local (`src` 1); only the relocation tells.
@@ -160,7 +160,7 @@ fn resolve_data(
     addend: i64,
     relocation: &Relocation,
     warnings: &mut Vec<Finding>,
-) -> Result<(), StructureError> {
+) -> Result<Data, StructureError> {
     const R_BPF_64_64: u32 = 1;
     if relocation.kind != R_BPF_64_64 {
         return Err(StructureError::Relocation { offset: relocation.offset, kind: relocation.kind });
@@ -188,14 +188,14 @@ fn resolve_data(
     if copied < meant && !section.is_strings() {
         warnings.push(Finding::CutShort { index, symbol: name(), copied });
     }
-    Ok(())
+    Ok(Data { symbol: name(), bytes: data[..copied].to_vec() })
 }
 
 /// Direct accesses lie within the frame; gives how much of it they use.
 fn check_frame(program: &Program, limits: &StructureLimits) -> Result<u16, StructureError> {
     let mut deepest = 0;
-    for (index, insn) in program.iter().enumerate() {
-        let Some(Insn { access: Some((10, size)), offset, .. }) = *insn else { continue };
+    for (index, op) in program.ops() {
+        let Some((Reg::FRAME, offset, size)) = op.access() else { continue };
         let end = i32::from(offset) + i32::from(size);
         if end > 0 || i32::from(offset) < -i32::from(limits.stack_bytes) {
             return Err(StructureError::OutsideFrame { index, offset, size });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ElfError, InsnError};
+use crate::program::{ElfError, InsnError};
 
 /// What uBPF can take. The defaults are PQUIC's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 //! the sections, and for the code its symbols and relocations (System V ABI, ELF-64 object file format 1.5). A parser of
 //! its own because every field has its own refusal and nothing may be overlooked.
 
-use super::StructureLimits;
+use crate::structure::StructureLimits;
 
 /// An executable section's index, and everything the loader reads.
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     pub sections: Vec<Section<'a>>,
     /// Index of the one executable section.
     pub text: usize,
@@ -17,7 +17,7 @@ pub(super) struct Object<'a> {
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     pub name: &'a str,
     pub kind: u32,
     pub flags: u64,
@@ -29,7 +29,7 @@ pub(super) struct Section<'a> {
     pub offset: u64,
 }
 
-pub(super) struct Symbol<'a> {
+pub(crate) struct Symbol<'a> {
     pub name: &'a str,
     pub info: u8,
     pub section: u16,
@@ -37,7 +37,7 @@ pub(super) struct Symbol<'a> {
     pub size: u64,
 }
 
-pub(super) struct Relocation {
+pub(crate) struct Relocation {
     pub offset: u64,
     pub kind: u32,
     pub symbol: usize,
