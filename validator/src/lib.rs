@@ -8,6 +8,7 @@
 //! structure and reproducibility.
 
 pub mod build;
+pub mod cfg;
 pub mod program;
 pub mod reproducible;
 pub mod structure;
