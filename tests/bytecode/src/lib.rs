@@ -7,5 +7,7 @@
 pub mod assembly;
 pub mod code;
 pub mod elf;
+pub mod generate;
 pub mod machine;
 pub mod memory;
+pub mod mutate;
