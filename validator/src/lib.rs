@@ -1,7 +1,7 @@
 //! What a plugin validator does with one submission: unpack it, build it again, look at the bytecode.
 //!
-//! A library of plain synchronous functions; a caller in an async program runs them on a blocking thread. [`structure`] is
-//! pure over bytes; only [`build`] touches files and starts processes. Nothing here decides whether a plugin is accepted:
+//! A library of plain synchronous functions; a caller in an async program runs them on a blocking thread. [`structure`] and
+//! [`platform`] are pure over bytes; only [`build`] touches files and starts processes. Nothing here decides whether a plugin is accepted:
 //! that is the policy's acceptance expression over what [`validate()`] reports.
 //!
 //! Out of scope for now: confining the compiler (see [`build`] for what that leaves open), and the properties beyond
@@ -9,6 +9,7 @@
 
 pub mod build;
 pub mod cfg;
+pub mod platform;
 pub mod program;
 pub mod reproducible;
 pub mod structure;

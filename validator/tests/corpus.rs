@@ -12,6 +12,7 @@ use pds_plugin::archive::{ArchiveLimits, read_folder};
 use pds_plugin::manifest::{Manifest, ManifestError};
 use pds_plugin::source::SourceTree;
 use pds_validator::build::{Circumstances, Recipe, build};
+use pds_validator::platform::Platform;
 use pds_validator::structure::{ElfError, Finding, StructureError, StructureLimits, verify};
 
 /// The plugins and their headers, without what a checkout has besides.
@@ -35,6 +36,8 @@ fn corpus() -> SourceTree {
 #[ignore = "needs PDS_PLUGIN_CORPUS"]
 fn real_pluglets_are_refused_only_for_local_calls_or_no_code() {
     let corpus = corpus();
+    let platform = Platform::parse(include_str!("../../platforms/pquic.toml")).unwrap();
+    let mut called = BTreeSet::new();
     let (mut passed, mut refused, mut unbuilt) = (0, BTreeMap::new(), Vec::new());
     let mut warned: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let sources = corpus.files().filter(|(path, _)| path.starts_with("plugins/") && path.ends_with(".c"));
@@ -64,6 +67,7 @@ fn real_pluglets_are_refused_only_for_local_calls_or_no_code() {
         match verify(&built.objects[&object], &StructureLimits::default()) {
             Ok(report) => {
                 passed += 1;
+                called.extend(report.helpers.iter().cloned());
                 for warning in &report.warnings {
                     let kind = match warning {
                         Finding::AddendIgnored { .. } => "addend ignored",
@@ -79,6 +83,10 @@ fn real_pluglets_are_refused_only_for_local_calls_or_no_code() {
             }
         }
     }
+    // What PQUIC does not register, it does not load either.
+    let strangers: Vec<&String> =
+        called.iter().filter(|name| !platform.helpers.contains_key(*name)).collect();
+    println!("{} helpers are called; unknown to the platform: {strangers:?}", called.len());
     println!("{passed} pass, {} are refused, {} do not build", refused.len(), unbuilt.len());
     for (object, cause) in &refused {
         println!("  {object}: {cause}");
