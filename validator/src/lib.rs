@@ -7,12 +7,16 @@
 //! Out of scope for now: confining the compiler (see [`build`] for what that leaves open), and the properties beyond
 //! structure and reproducibility.
 
+pub mod analysis;
 pub mod build;
 pub mod cfg;
+pub mod effects;
+pub mod memory;
 pub mod platform;
 pub mod program;
 pub mod reproducible;
 pub mod structure;
 mod validate;
+pub mod verdict;
 
 pub use validate::{Failure, Outcome, Stage, validate, validate_archive};

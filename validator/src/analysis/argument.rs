@@ -1,0 +1,423 @@
+//! Arguments of calls: whether they are what the platform's table asks for, and which memory the host touches through them.
+//!
+//! Pure. Inputs of operations and fields of structures are arguments too: all come as a row of [`Item`]s, since the length of
+//! one may stand in another.
+
+use std::ops::Range as Bytes;
+
+use super::access::{Cause, Grade, Resolved, fits};
+use super::interval::Interval;
+use super::machine::Machine;
+use super::state::State;
+use super::value::{Known, Pointer, Region, Value, Word};
+use crate::platform::{
+    Access, Argument, ArgumentKind, Field, FieldKind, HandleId, Length, Position, Range, Scalar,
+};
+
+/// What is wrong with an argument, or may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum ArgumentCause {
+    #[error("the platform has no such helper")]
+    UnknownHelper,
+    #[error("the platform says that no pluglet should call it")]
+    Unusable,
+    #[error("the platform has a condition for it that cannot be checked")]
+    Precondition,
+    #[error("the register is not set")]
+    NotSet,
+    #[error("the number is out of range")]
+    OutOfRange,
+    #[error("the number may be out of range")]
+    MaybeOutOfRange,
+    #[error("it is no pointer of the kind that the helper takes")]
+    WrongKind,
+    #[error("it is not known to be a pointer of the kind that the helper takes")]
+    UnknownKind,
+    #[error("it is null")]
+    Null,
+    #[error("it may be null")]
+    MaybeNull,
+    #[error("the memory {0}")]
+    Memory(Cause),
+    #[error("the text is not known to end in its memory")]
+    EndlessText,
+    #[error("how long its memory has to be is not known")]
+    UnknownLength,
+    #[error("it is not known to be the beginning of an allocation of the pluglet's")]
+    NotAllocated,
+    #[error("the allocation is freed twice")]
+    FreedTwice,
+    #[error("which operation is called is not known, or the platform has none of that name")]
+    UnknownOperation,
+}
+
+/// What one of a row of words is to be.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Number(Scalar, Option<Range>),
+    Handle(HandleId),
+    Memory(Access, Length),
+    Struct,
+    Freed,
+    Opaque,
+}
+
+/// One of a row of words that are arguments together.
+#[derive(Clone, Copy)]
+pub(super) struct Item {
+    pub kind: Kind,
+    pub nullable: bool,
+    pub word: Word,
+}
+
+/// Memory that the host writes during a call.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Write {
+    /// All of some bytes of the frame.
+    Fills(Bytes<u16>),
+    /// Some of them.
+    May(Bytes<u16>),
+    /// Nobody knows where.
+    Anywhere,
+}
+
+/// How good an argument is, and what the host writes through it.
+pub(super) struct Checked {
+    pub grade: Grade,
+    pub cause: Option<ArgumentCause>,
+    pub write: Option<Write>,
+}
+
+impl Item {
+    pub fn of_argument(argument: &Argument, word: Word) -> Self {
+        let kind = match argument.kind {
+            ArgumentKind::Number(scalar, range) => Kind::Number(scalar, range),
+            ArgumentKind::Handle(handle) => Kind::Handle(handle),
+            ArgumentKind::Memory(access, length) => Kind::Memory(access, length),
+            ArgumentKind::Struct(_) => Kind::Struct,
+            ArgumentKind::Freed => Kind::Freed,
+        };
+        Self { kind, nullable: argument.nullable, word }
+    }
+
+    pub fn of_field(field: &Field, word: Word) -> Self {
+        let kind = match field.kind {
+            FieldKind::Number(scalar, range) => Kind::Number(scalar, range),
+            FieldKind::Pointer(access, length) => Kind::Memory(access, length),
+            FieldKind::Opaque => Kind::Opaque,
+        };
+        Self { kind, nullable: field.nullable, word }
+    }
+
+    /// The number that the host sees.
+    pub fn number(&self) -> Interval {
+        let number = self.word.value.number();
+        match self.kind {
+            Kind::Number(Scalar::I32, _) => number.low(32).sign_extended(),
+            Kind::Number(scalar, _) => number.low(scalar.bits()),
+            _ => number,
+        }
+    }
+}
+
+impl Checked {
+    pub const PROVED: Self = Self { grade: Grade::Proved, cause: None, write: None };
+
+    pub fn because(grade: Grade, cause: ArgumentCause) -> Self {
+        Self { grade, cause: Some(cause), write: None }
+    }
+}
+
+impl Machine<'_> {
+    /// Checks one of a row. `outputs` are the bytes of the called operation's outputs, where there is one.
+    pub(super) fn check(&self, state: &State, row: &[Item], index: usize, outputs: Option<u64>) -> Checked {
+        let item = row[index];
+        if item.word.value == Value::Uninitialised {
+            return Checked {
+                write: writes(item.kind).then_some(Write::Anywhere),
+                ..Checked::because(Grade::Bad, ArgumentCause::NotSet)
+            };
+        }
+        match item.kind {
+            Kind::Number(_, range) => check_range(item.number(), range),
+            Kind::Handle(handle) => self.check_handle(item, handle),
+            Kind::Memory(access, length) => self.check_memory(state, row, index, access, length, outputs),
+            // Its fields are looked at one by one.
+            Kind::Struct => match item.word.value.as_constant() {
+                Some(0) if !item.nullable => Checked::because(Grade::Bad, ArgumentCause::Null),
+                _ => Checked::PROVED,
+            },
+            Kind::Freed => self.check_freed(state, item),
+            Kind::Opaque => Checked::PROVED,
+        }
+    }
+
+    fn check_handle(&self, item: Item, handle: HandleId) -> Checked {
+        match item.word.value {
+            Value::Scalar(number) if number == Interval::ZERO => {
+                if item.nullable {
+                    Checked::PROVED
+                } else {
+                    Checked::because(Grade::Bad, ArgumentCause::Null)
+                }
+            }
+            Value::Pointer(Pointer { region: Region::Host(kind), offset, nullable, .. }) => {
+                if kind != handle || !offset.contains(0) {
+                    Checked::because(Grade::Bad, ArgumentCause::WrongKind)
+                } else if offset != Interval::ZERO {
+                    Checked::because(Grade::Unproved, ArgumentCause::UnknownKind)
+                } else if nullable && !item.nullable {
+                    Checked::because(Grade::Unproved, ArgumentCause::MaybeNull)
+                } else {
+                    Checked::PROVED
+                }
+            }
+            Value::Pointer(_) => Checked::because(Grade::Bad, ArgumentCause::WrongKind),
+            Value::Scalar(number) if number.as_constant().is_some() => {
+                Checked::because(Grade::Bad, ArgumentCause::WrongKind)
+            }
+            _ => Checked::because(Grade::Unproved, ArgumentCause::UnknownKind),
+        }
+    }
+
+    fn check_freed(&self, state: &State, item: Item) -> Checked {
+        let not_allocated = |grade| Checked::because(grade, ArgumentCause::NotAllocated);
+        match item.word.value {
+            Value::Scalar(number) if number == Interval::ZERO => {
+                if item.nullable {
+                    Checked::PROVED
+                } else {
+                    Checked::because(Grade::Bad, ArgumentCause::Null)
+                }
+            }
+            Value::Pointer(pointer) => match pointer.region {
+                Region::Allocation(allocation) => match state.allocations.get(&allocation) {
+                    _ if !pointer.offset.contains(0) => not_allocated(Grade::Bad),
+                    Some(memory) if memory.freed == Known::Always => {
+                        Checked::because(Grade::Bad, ArgumentCause::FreedTwice)
+                    }
+                    _ if pointer.offset != Interval::ZERO => not_allocated(Grade::Unproved),
+                    _ if pointer.nullable && !item.nullable => {
+                        Checked::because(Grade::Unproved, ArgumentCause::MaybeNull)
+                    }
+                    Some(memory) if memory.freed == Known::Never && !state.corrupted => Checked::PROVED,
+                    _ => Checked::because(Grade::Unproved, ArgumentCause::Memory(Cause::MaybeFreed)),
+                },
+                Region::Metadata { .. } => not_allocated(Grade::Unproved),
+                Region::Host(handle) if self.platform.handle(handle).heap => {
+                    if pointer.offset != Interval::ZERO {
+                        not_allocated(Grade::Unproved)
+                    } else if pointer.nullable && !item.nullable {
+                        Checked::because(Grade::Unproved, ArgumentCause::MaybeNull)
+                    } else {
+                        // The host's until it was handed back: which it is only once, and nobody counts.
+                        Checked::because(Grade::Unproved, ArgumentCause::Memory(Cause::MaybeFreed))
+                    }
+                }
+                Region::Frame | Region::Data { .. } | Region::Host(_) => not_allocated(Grade::Bad),
+            },
+            Value::Scalar(number) if number.as_constant().is_some() => not_allocated(Grade::Bad),
+            _ => not_allocated(Grade::Unproved),
+        }
+    }
+
+    fn check_memory(
+        &self,
+        state: &State,
+        row: &[Item],
+        index: usize,
+        access: Access,
+        length: Length,
+        outputs: Option<u64>,
+    ) -> Checked {
+        let item = row[index];
+        let is_null = item.word.value.as_constant() == Some(0);
+        if is_null && item.nullable {
+            return Checked::PROVED;
+        }
+        let Some(size) = self.length(state, row, index, length, outputs) else {
+            let write = (access != Access::Reads).then_some(Write::Anywhere);
+            return Checked { write, ..self.check_text(state, item, length) };
+        };
+        if size == Interval::ZERO {
+            return Checked::PROVED;
+        }
+        if is_null && size.umin() > 0 {
+            return Checked { write: None, ..Checked::because(Grade::Bad, ArgumentCause::Null) };
+        }
+        let mut word = item.word;
+        if let Value::Pointer(pointer) = &mut word.value {
+            pointer.nullable &= !item.nullable;
+        }
+        let checked = self.touch(state, word, 0, size, access);
+        // A string may end before the length is used up.
+        let ends = matches!(length, Length::TextWithin(_)) && checked.grade != Grade::Proved;
+        if ends && access == Access::Reads { self.check_text(state, item, Length::Text) } else { checked }
+    }
+
+    /// Checks that the host may access `size` bytes at `word` plus `offset`.
+    pub(super) fn touch(
+        &self,
+        state: &State,
+        word: Word,
+        offset: i16,
+        size: Interval,
+        access: Access,
+    ) -> Checked {
+        let is_write = access != Access::Reads;
+        if let Value::Pointer(Pointer { region: Region::Host(handle), offset: from, nullable, .. }) =
+            word.value
+        {
+            return self.touch_handle(
+                handle,
+                from.add(Interval::constant(offset as u64)),
+                nullable,
+                size,
+                is_write,
+            );
+        }
+        let Resolved { grade, cause, frame } = self.resolve(state, word, offset, size, is_write);
+        if grade != Grade::Proved {
+            // The runtime's monitor does not look at what helpers do.
+            let cause = cause.map_or(ArgumentCause::UnknownKind, ArgumentCause::Memory);
+            let write = is_write.then_some(Write::Anywhere);
+            return Checked { write, ..Checked::because(grade.max(Grade::Unproved), cause) };
+        }
+        let Some((bytes, is_exact)) = frame else { return Checked::PROVED };
+        let mut checked = Checked::PROVED;
+        if matches!(access, Access::Reads | Access::Updates) {
+            match state.frame.initialised(bytes.clone()) {
+                Known::Always => {}
+                Known::Never if is_exact => {
+                    checked = Checked::because(Grade::Bad, ArgumentCause::Memory(Cause::Uninitialised));
+                }
+                _ => {
+                    checked =
+                        Checked::because(Grade::Unproved, ArgumentCause::Memory(Cause::MaybeUninitialised))
+                }
+            }
+        }
+        checked.write = match access {
+            Access::Reads => None,
+            Access::Fills if is_exact => Some(Write::Fills(bytes)),
+            Access::Fills | Access::MayWrite | Access::Updates => Some(Write::May(bytes)),
+        };
+        checked
+    }
+
+    fn touch_handle(
+        &self,
+        handle: HandleId,
+        offset: Interval,
+        nullable: bool,
+        size: Interval,
+        is_write: bool,
+    ) -> Checked {
+        let handle = self.platform.handle(handle);
+        let write = (is_write && !handle.writable).then_some(Write::Anywhere);
+        let because = |cause| Checked {
+            write: is_write.then_some(Write::Anywhere),
+            ..Checked::because(Grade::Unproved, cause)
+        };
+        match fits(offset, size, Interval::constant(handle.bytes.into())) {
+            _ if nullable => because(ArgumentCause::MaybeNull),
+            _ if write.is_some() => because(ArgumentCause::Memory(Cause::ReadOnly)),
+            Known::Always => Checked::PROVED,
+            _ => because(ArgumentCause::Memory(Cause::MayBeOutOfBounds)),
+        }
+    }
+
+    /// A string that ends with a zero byte: in read-only data, or the host's own.
+    fn check_text(&self, state: &State, item: Item, length: Length) -> Checked {
+        if !matches!(length, Length::Text | Length::TextWithin(_)) {
+            return Checked::because(Grade::Unproved, ArgumentCause::UnknownLength);
+        }
+        let endless = Checked::because(Grade::Unproved, ArgumentCause::EndlessText);
+        match item.word.value {
+            Value::Scalar(number) if number == Interval::ZERO => {
+                Checked::because(Grade::Bad, ArgumentCause::Null)
+            }
+            Value::Pointer(Pointer { region: Region::Data { .. }, .. }) => {
+                // The loader copies as far as the zero byte, so that a string begins wherever there is a byte.
+                self.touch(state, item.word, 0, Interval::constant(1), Access::Reads)
+            }
+            Value::Pointer(Pointer { region: Region::Host(handle), offset, nullable, .. }) => {
+                match self.platform.handle(handle).text && offset == Interval::ZERO {
+                    true if nullable => Checked::because(Grade::Unproved, ArgumentCause::MaybeNull),
+                    true => Checked::PROVED,
+                    false => endless,
+                }
+            }
+            _ => endless,
+        }
+    }
+
+    /// How many bytes the host touches at most; `None` when no number says so.
+    fn length(
+        &self,
+        state: &State,
+        row: &[Item],
+        index: usize,
+        length: Length,
+        outputs: Option<u64>,
+    ) -> Option<Interval> {
+        let at = |position: Position| row.get(usize::from(position.0));
+        match length {
+            Length::Bytes(bytes) => Some(Interval::constant(bytes.into())),
+            Length::Outputs => outputs.map(Interval::constant),
+            Length::Text => None,
+            Length::TextWithin(count) => Some(at(count)?.number()),
+            Length::Count { count, times, plus, least, most } => {
+                let bytes = |count: u64| {
+                    let bytes =
+                        count.saturating_mul(times.into()).saturating_add(plus.into()).max(least.into());
+                    most.map_or(bytes, |most| bytes.min(most.into()))
+                };
+                let count = at(count)?.number();
+                let (least, most) = (bytes(count.umin()), bytes(count.umax()));
+                Some(if least == most { Interval::constant(least) } else { Interval::unsigned(least, most) })
+            }
+            Length::Until { end, most } => {
+                let (from, to) = (row[index].word.value.pointer(), at(end)?.word.value.pointer());
+                let bytes = from.zip(to).filter(|(from, to)| from.base == to.base);
+                let bytes =
+                    bytes.map(|(from, to)| to.offset.sub(from.offset)).filter(|bytes| bytes.smin() >= 0);
+                match (bytes, most) {
+                    (Some(bytes), Some(most)) if bytes.umax() > most.into() => {
+                        Some(Interval::unsigned(0, most.into()))
+                    }
+                    (None, Some(most)) => Some(Interval::unsigned(0, most.into())),
+                    (bytes, _) => bytes,
+                }
+            }
+            Length::CountAt(position) => {
+                let word = self.loaded(state, at(position)?.word, 0, 4)?;
+                Some(word.value.number().low(32))
+            }
+        }
+    }
+
+    /// What `size` bytes of the frame at `word` plus `offset` are known to hold.
+    pub(super) fn loaded(&self, state: &State, word: Word, offset: i16, size: u8) -> Option<Word> {
+        let size_of = Interval::constant(size.into());
+        let resolved = self.resolve(state, word, offset, size_of, false);
+        let (bytes, _) = resolved.frame.filter(|(_, is_exact)| *is_exact)?;
+        state.frame.load(bytes.start, size)
+    }
+}
+
+fn writes(kind: Kind) -> bool {
+    !matches!(kind, Kind::Number(..) | Kind::Handle(_) | Kind::Memory(Access::Reads, _) | Kind::Opaque)
+}
+
+fn check_range(number: Interval, range: Option<Range>) -> Checked {
+    let Some(Range { min, max }) = range else { return Checked::PROVED };
+    if number.smin() >= min && number.smax() <= max {
+        Checked::PROVED
+    } else if number.smax() < min || number.smin() > max {
+        Checked::because(Grade::Bad, ArgumentCause::OutOfRange)
+    } else {
+        Checked::because(Grade::Unproved, ArgumentCause::MaybeOutOfRange)
+    }
+}
