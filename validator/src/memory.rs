@@ -60,7 +60,7 @@ pub fn memory(analysis: &Analysis<'_>) -> MemoryReport {
                 Grade::Left | Grade::Unproved => Verdict::Inconclusive,
                 Grade::Bad => Verdict::Refuted,
             };
-            if matches!(finding.subject, Subject::Access(_)) {
+            if matches!(finding.subject, Subject::Access(..)) {
                 accesses.count(finding.grade);
             }
             if verdict == Verdict::Proved {
@@ -68,13 +68,13 @@ pub fn memory(analysis: &Analysis<'_>) -> MemoryReport {
             }
             let cause = cause(analysis, state, &finding, verdict);
             match finding.subject {
-                Subject::Access(_) => {
+                Subject::Access(..) => {
                     if finding.grade != Grade::Left {
                         unmonitored.push(cause.clone());
                     }
                     own.push(cause);
                 }
-                Subject::Argument(..) => calls.push(cause),
+                Subject::Argument { .. } => calls.push(cause),
                 Subject::Division(_) => divisions.push(cause),
             }
         },
@@ -105,18 +105,21 @@ fn cause(analysis: &Analysis<'_>, state: &State, finding: &Finding, verdict: Ver
     let describe = |register: Reg| analysis.describe(state, register);
     let helper = || analysis.program().helper(slot).unwrap_or_default();
     let (text, registers) = match &finding.subject {
-        Subject::Access(Access { base, offset, size, is_store }) => {
+        Subject::Access(Access { base, offset, size, is_store }, wrong) => {
             let kind = if *is_store { "store" } else { "load" };
-            let wrong = finding.cause.map(|cause| cause.to_string()).unwrap_or_default();
+            let wrong = wrong.map(|wrong| wrong.to_string()).unwrap_or_default();
             (format!("the {kind} of {size} bytes at {base}{offset:+} {wrong}"), vec![describe(*base)])
         }
         Subject::Division(divisor) => {
             (format!("{divisor} may be zero, which ends the pluglet"), vec![describe(*divisor)])
         }
-        Subject::Argument(Some(register), cause) => {
-            (format!("argument {register} of {}: {cause}", helper()), vec![describe(*register)])
+        Subject::Argument { register, part, cause } => {
+            let register_name = register.map(|register| register.to_string());
+            let names: Vec<String> = register_name.into_iter().chain(part.clone()).collect();
+            let what = if names.is_empty() { String::new() } else { format!(" with {}", names.join(", ")) };
+            let registers = register.iter().map(|register| describe(*register)).collect();
+            (format!("the call of {}{what}: {cause}", helper()), registers)
         }
-        Subject::Argument(None, cause) => (format!("call of {}: {cause}", helper()), vec![]),
     };
     Cause { verdict, slot, line: None, text, registers }
 }

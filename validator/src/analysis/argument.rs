@@ -48,6 +48,8 @@ pub enum ArgumentCause {
     NotAllocated,
     #[error("the allocation is freed twice")]
     FreedTwice,
+    #[error("the format is not known to show numbers alone")]
+    Format,
     #[error("which operation is called is not known, or the platform has none of that name")]
     UnknownOperation,
 }
@@ -148,7 +150,13 @@ impl Machine<'_> {
                 Some(0) if !item.nullable => Checked::because(Grade::Bad, ArgumentCause::Null),
                 _ => Checked::PROVED,
             },
-            Kind::Freed => self.check_freed(state, item),
+            // An allocator that gets anything else back is not to be relied on.
+            Kind::Freed => {
+                let checked = self.check_freed(state, item);
+                let is_fatal =
+                    matches!(checked.cause, None | Some(ArgumentCause::Null | ArgumentCause::MaybeNull));
+                Checked { write: (!is_fatal).then_some(Write::Anywhere), ..checked }
+            }
             Kind::Opaque => Checked::PROVED,
         }
     }

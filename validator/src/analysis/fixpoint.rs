@@ -51,7 +51,7 @@ pub(super) fn edges(machine: &Machine<'_>, cfg: &Cfg, block: BlockId, entry: &St
     let mut state = entry.clone();
     for slot in block.slots.clone() {
         let Some(op) = machine.program.op(slot) else { continue };
-        if machine.step(slot, op, &mut state, &mut Sink(None)) == Flow::Ends {
+        if machine.step(slot, op, &mut state, &mut Sink::silent()) == Flow::Ends {
             return vec![None; block.successors.len()];
         }
     }

@@ -2,11 +2,11 @@
 //!
 //! Pure. Bytes are counted from the frame's lowest, so that r10 points one past the last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::interval::Interval;
-use super::value::{Known, Value, Word};
+use super::value::{Known, Region, Value, Word};
 
 /// A stack frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Frame {
     touched: Bits,
     /// Words and parts of words that a store left, by their first byte; they do not overlap.
     pub(super) cells: BTreeMap<u16, Cell>,
-    /// Whether an address in the frame may be in bytes that no cell is of.
-    pub(super) hides_address: bool,
+    /// Regions with an address that may be in bytes no cell is of.
+    pub(super) hidden: BTreeSet<Region>,
 }
 
 /// What a store of `size` bytes left: the lower bytes of a word.
@@ -34,7 +34,7 @@ impl Frame {
             written: Bits::new(bytes),
             touched: Bits::new(bytes),
             cells: BTreeMap::new(),
-            hides_address: false,
+            hidden: BTreeSet::new(),
         }
     }
 
@@ -94,13 +94,25 @@ impl Frame {
         cells.filter(move |(at, cell)| *at + u16::from(cell.size) > start).map(|(_, cell)| cell.word.value)
     }
 
+    /// A value is in bytes that no cell is of.
+    pub(super) fn hide(&mut self, value: Value) {
+        self.hidden.extend(value.region());
+    }
+
+    /// Whether an address in the frame may be in bytes that no cell is of.
+    pub(super) fn hides_frame(&self) -> bool {
+        self.hidden.contains(&Region::Frame)
+    }
+
     /// Drops what cells hold of some bytes, all of which are overwritten for certain, or not.
     fn forget(&mut self, bytes: Range<u16>, overwritten: bool) {
         let overlaps = |(at, cell): (&u16, &Cell)| (at + u16::from(cell.size) > bytes.start).then_some(*at);
         while let Some(at) = self.cells.range(..bytes.end).next_back().and_then(overlaps) {
             let Some(cell) = self.cells.remove(&at) else { break };
             let is_gone = overwritten && bytes.start <= at && at + u16::from(cell.size) <= bytes.end;
-            self.hides_address |= !is_gone && cell.word.value.may_be_frame();
+            if !is_gone {
+                self.hide(cell.word.value);
+            }
         }
     }
 
@@ -111,18 +123,19 @@ impl Frame {
             Some((*at, Cell { size: cell.size, word: join(cell.word, twin.word) }))
         };
         let cells: BTreeMap<u16, Cell> = self.cells.iter().filter_map(both).collect();
-        let drops_address = |frame: &Self| {
-            frame.cells.iter().any(|(at, cell)| cell.word.value.may_be_frame() && !cells.contains_key(at))
-        };
-        Self {
-            hides_address: self.hides_address
-                || other.hides_address
-                || drops_address(self)
-                || drops_address(other),
-            cells,
+        let mut joined = Self {
+            cells: BTreeMap::new(),
+            hidden: self.hidden.union(&other.hidden).copied().collect(),
             written: self.written.and(&other.written),
             touched: self.touched.or(&other.touched),
+        };
+        for (at, cell) in self.cells.iter().chain(&other.cells) {
+            if !cells.contains_key(at) {
+                joined.hide(cell.word.value);
+            }
         }
+        joined.cells = cells;
+        joined
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::access::{Access, Cause, Grade, Resolved};
 use super::branch::{branch_on_pointer, compare_equal};
 use super::interval::Interval;
-use super::report::{Finding, Sink, Subject};
+use super::report::Sink;
 use super::state::State;
 use super::value::{Known, Pointer, Region, Shifted, Value, Word};
 use crate::platform::{DataReference, HandleId, Platform, Type, Unreliable};
@@ -63,14 +63,16 @@ impl<'a> Machine<'a> {
         match *op {
             Op::Alu { operation: AluOp::Move, width, dst, source } => self.assign(state, width, dst, source),
             Op::Alu { operation, width, dst, source } => {
-                return self.alu(slot, operation, width, dst, source, state, sink);
+                return self.alu(operation, width, dst, source, state, sink);
             }
             Op::Negate { width, dst } => {
                 let value = state.register(dst).value;
+                state.lose_track(value);
                 state.set(dst, result_of(value, width, value.number().negate(width)));
             }
             Op::Swap { dst, order, bits } => {
                 let value = state.register(dst).value;
+                state.lose_track(value);
                 let is_odd = order == ByteOrder::Little && self.is_unreliable(Unreliable::SwapToLittleEndian);
                 let result = if is_odd { Interval::FULL } else { value.number().swap(order, bits) };
                 state.set(dst, result_of(value, Width::W64, result));
@@ -87,15 +89,15 @@ impl<'a> Machine<'a> {
                 state.set(dst, value);
             }
             Op::Load { dst, base, offset, size } => {
-                let word = self.load(slot, Access { base, offset, size, is_store: false }, state, sink);
+                let word = self.load(Access { base, offset, size, is_store: false }, state, sink);
                 state.set_word(dst, word);
             }
             Op::Store { base, offset, size, source } => {
                 let word = self.operand(state, source);
-                self.store(slot, Access { base, offset, size, is_store: true }, word, state, sink);
+                self.store(Access { base, offset, size, is_store: true }, word, state, sink);
             }
             Op::Jump { .. } | Op::Branch { .. } => {}
-            Op::Call => return self.call(slot, state, sink),
+            Op::Call => self.call(slot, state, sink),
             Op::Exit => return Flow::Ends,
         }
         Flow::On
@@ -163,6 +165,7 @@ impl<'a> Machine<'a> {
             state.set_word(dst, word);
             return;
         }
+        state.lose_track(word.value);
         let is_odd = source.register().is_some() && self.is_unreliable(Unreliable::Mov32Register);
         let odd = Value::unknown(word.value.may_be_frame());
         state.set(dst, if is_odd { odd } else { Value::Scalar(number.low(32)) });
@@ -171,7 +174,6 @@ impl<'a> Machine<'a> {
     #[expect(clippy::too_many_arguments, reason = "the fields of one instruction, and where it stands")]
     fn alu(
         &self,
-        slot: usize,
         operation: AluOp,
         width: Width,
         dst: Reg,
@@ -185,14 +187,12 @@ impl<'a> Machine<'a> {
             return Flow::On;
         }
         let may_be_frame = left.value.may_be_frame() || right.value.may_be_frame();
+        state.lose_track(left.value);
+        state.lose_track(right.value);
         let divisor = right.value.number().low(if width == Width::W32 { 32 } else { 64 });
         if matches!(operation, AluOp::Div | AluOp::Mod) && divisor.contains(0) {
-            sink.add(state, slot, || Finding {
-                slot,
-                subject: Subject::Division(source.register().unwrap_or(dst)),
-                grade: if divisor == Interval::ZERO { Grade::Bad } else { Grade::Unproved },
-                cause: None,
-            });
+            let grade = if divisor == Interval::ZERO { Grade::Bad } else { Grade::Unproved };
+            sink.division(state, source.register().unwrap_or(dst), grade);
         }
         let Some(result) = left.value.number().alu(operation, width, right.value.number()) else {
             return Flow::Ends;
@@ -233,7 +233,7 @@ impl<'a> Machine<'a> {
         self.is_unreliable(kind)
     }
 
-    fn load(&self, slot: usize, access: Access, state: &mut State, sink: &mut Sink<'_>) -> Word {
+    fn load(&self, access: Access, state: &mut State, sink: &mut Sink<'_>) -> Word {
         let size = Interval::constant(access.size.into());
         let base = state.register(access.base);
         let mut resolved = self.resolve(state, base, access.offset, size, false);
@@ -248,10 +248,10 @@ impl<'a> Machine<'a> {
             found = state.frame.load(bytes.start, access.size).filter(|_| is_exact);
         }
         let Resolved { grade, cause, .. } = resolved;
-        sink.add(state, slot, || Finding { slot, subject: Subject::Access(access), grade, cause });
+        sink.access(state, access, grade, cause);
         let resolved_in_frame = resolved.frame.is_some();
         let any = match access.size {
-            8 => Value::unknown(resolved_in_frame && state.frame.hides_address),
+            8 => Value::unknown(resolved_in_frame && state.frame.hides_frame()),
             size => Value::Scalar(Interval::unsigned(0, u64::MAX >> (64 - 8 * u32::from(size)))),
         };
         match found {
@@ -260,11 +260,11 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn store(&self, slot: usize, access: Access, word: Word, state: &mut State, sink: &mut Sink<'_>) {
+    fn store(&self, access: Access, word: Word, state: &mut State, sink: &mut Sink<'_>) {
         let size = Interval::constant(access.size.into());
         let base = state.register(access.base);
         let Resolved { grade, cause, frame } = self.resolve(state, base, access.offset, size, true);
-        sink.add(state, slot, || Finding { slot, subject: Subject::Access(access), grade, cause });
+        sink.access(state, access, grade, cause);
         match frame {
             Some((bytes, 1..)) => {
                 let word = self.part(word, access.size, state);
@@ -272,7 +272,7 @@ impl<'a> Machine<'a> {
             }
             Some((bytes, 0)) => {
                 state.frame.may_write(bytes);
-                state.frame.hides_address |= word.value.may_be_frame();
+                state.frame.hide(word.value);
             }
             None => {
                 state.escape(word.value);
@@ -288,7 +288,8 @@ impl<'a> Machine<'a> {
         if size == 8 {
             return word;
         }
-        state.frame.hides_address |= word.value.may_be_frame();
+        state.frame.hide(word.value);
+        state.lose_track(word.value);
         let low = word.value.number().low(8 * u32::from(size));
         match word.value {
             Value::Scalar(number) if number == low => word,

@@ -30,6 +30,7 @@ mod interval;
 mod machine;
 pub mod operation;
 mod report;
+mod result;
 mod state;
 pub mod value;
 
@@ -100,7 +101,7 @@ impl<'a> Analysis<'a> {
         let mut state = self.entry(block)?.clone();
         for before in self.cfg.block(block).slots.start..slot {
             let Some(op) = self.machine.program.op(before) else { continue };
-            if self.machine.step(before, op, &mut state, &mut Sink(None)) == Flow::Ends {
+            if self.machine.step(before, op, &mut state, &mut Sink::silent()) == Flow::Ends {
                 return None;
             }
         }
@@ -141,7 +142,7 @@ impl<'a> Analysis<'a> {
             for slot in block.slots.clone() {
                 let Some(op) = self.machine.program.op(slot) else { continue };
                 see(slot, &state);
-                if self.machine.step(slot, op, &mut state, &mut Sink(Some(&mut find))) == Flow::Ends {
+                if self.machine.step(slot, op, &mut state, &mut Sink::new(slot, &mut find)) == Flow::Ends {
                     break;
                 }
             }

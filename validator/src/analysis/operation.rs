@@ -8,7 +8,7 @@ use super::argument::{ArgumentCause, Checked, Item, Write};
 use super::call::{Effects, argument_registers};
 use super::interval::Interval;
 use super::machine::Machine;
-use super::report::Sink;
+use super::report::{Part, Sink};
 use super::state::State;
 use super::value::{Pointer, Region, Value, Word};
 use crate::platform::{Access, ArgumentKind, FieldKind, Helper, Length, Operation, Position, Scalar};
@@ -79,18 +79,15 @@ impl<'a> Machine<'a> {
     }
 
     /// Checks the inputs of an operation, and says what it does to its caller's memory.
-    pub(super) fn run(
-        &self,
-        slot: usize,
-        state: &State,
-        sink: &mut Sink<'_>,
-        called: &Called<'_>,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn run(&self, state: &State, sink: &mut Sink<'_>, called: &Called<'_>, effects: &mut Effects) {
         effects.runs = true;
         let Some(operation) = called.operation else {
-            let checked = Checked::because(Grade::Unproved, ArgumentCause::UnknownOperation);
-            self.object(slot, state, sink, None, checked);
+            effects.add(
+                state,
+                sink,
+                Part::Call,
+                Checked::because(Grade::Unproved, ArgumentCause::UnknownOperation),
+            );
             effects.runs_any = true;
             effects.escapes.extend(called.inputs.iter().flatten().map(|word| word.value));
             self.write_some_outputs(state, called, effects);
@@ -101,10 +98,9 @@ impl<'a> Machine<'a> {
         let inputs = operation.inputs.iter().zip(&called.inputs);
         let row: Vec<Item> =
             inputs.map(|(input, word)| Item::of_argument(input, word.unwrap_or(unknown))).collect();
-        let register = argument_registers().next();
         for (index, input) in operation.inputs.iter().enumerate() {
             let checked = self.check(state, &row, index, None);
-            self.apply_later(slot, state, sink, register, checked, effects);
+            effects.add(state, sink, Part::Input(&input.name), checked);
             if matches!(input.kind, ArgumentKind::Number(Scalar::Word, _) | ArgumentKind::Struct(_)) {
                 effects.escapes.push(row[index].word.value);
             }

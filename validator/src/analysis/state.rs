@@ -129,7 +129,7 @@ impl State {
     }
 
     /// The latest allocation of a site is about to be followed by another: it joins the older ones.
-    pub(super) fn retire(&mut self, site: usize) {
+    fn retire(&mut self, site: usize) {
         let (latest, older) = (Allocation { site, older: false }, Allocation { site, older: true });
         let Some(memory) = self.allocations.remove(&latest) else { return };
         let joined = match self.allocations.get(&older) {
@@ -137,6 +137,9 @@ impl State {
             None => memory,
         };
         self.allocations.insert(older, joined);
+        if self.frame.hidden.remove(&Region::Allocation(latest)) {
+            self.frame.hidden.insert(Region::Allocation(older));
+        }
         for word in self.words_mut() {
             if let Value::Pointer(pointer) = &mut word.value
                 && pointer.region == Region::Allocation(latest)
@@ -146,24 +149,48 @@ impl State {
         }
     }
 
+    /// Sets r0 to new memory, which joins what earlier calls at this place gave.
+    pub(super) fn allocate(&mut self, site: usize, bytes: Interval, nullable: bool) {
+        self.retire(site);
+        let allocation = Allocation { site, older: false };
+        self.allocations.insert(allocation, Memory { bytes, freed: Known::Never, escaped: false });
+        let base = self.fresh_id();
+        self.set(Reg::R0, Value::Pointer(Pointer::to(Region::Allocation(allocation), nullable, base)));
+    }
+
     /// A word was given to somebody who may use it later.
     pub(super) fn escape(&mut self, value: Value) {
-        self.frame_escaped |= value.may_be_frame();
-        match value.pointer().map(|pointer| pointer.region) {
-            Some(Region::Allocation(allocation)) => {
-                if let Some(memory) = self.allocations.get_mut(&allocation) {
-                    memory.escaped = true;
-                }
-            }
-            _ => {}
+        if let Some(region) = value.region() {
+            self.escape_region(region);
+        }
+    }
+
+    fn escape_region(&mut self, region: Region) {
+        self.frame_escaped |= region == Region::Frame;
+        self.lose_track_of(region);
+    }
+
+    /// The program made something of a word that may still be an address, and is not known as one. Of the frame's the
+    /// result says so itself.
+    pub(super) fn lose_track(&mut self, value: Value) {
+        if let Some(region) = value.region() {
+            self.lose_track_of(region);
+        }
+    }
+
+    fn lose_track_of(&mut self, region: Region) {
+        if let Region::Allocation(allocation) = region
+            && let Some(memory) = self.allocations.get_mut(&allocation)
+        {
+            memory.escaped = true;
         }
     }
 
     /// Somebody was given what some bytes of the frame hold.
     pub(super) fn escape_bytes(&mut self, bytes: &Range<u16>) {
-        self.frame_escaped |= self.frame.hides_address;
-        let held: Vec<Value> = self.frame.held(bytes).collect();
-        held.into_iter().for_each(|value| self.escape(value));
+        let mut regions = self.frame.hidden.clone();
+        regions.extend(self.frame.held(bytes).filter_map(Value::region));
+        regions.into_iter().for_each(|region| self.escape_region(region));
     }
 
     /// Memory was written through a pointer that may lead anywhere.
@@ -175,21 +202,27 @@ impl State {
         }
     }
 
-    /// An address was given back to its allocator, if it is one of an allocation.
-    pub(super) fn free(&mut self, value: Value) {
-        let Some(Region::Allocation(allocation)) = value.pointer().map(|pointer| pointer.region) else {
-            return;
-        };
+    /// The address of an allocation was given back to its allocator.
+    pub(super) fn free(&mut self, allocation: Allocation) {
         if let Some(memory) = self.allocations.get_mut(&allocation) {
             // Of the older ones it is one of many.
             memory.freed = if allocation.older { Known::Maybe } else { Known::Always };
         }
     }
 
+    /// Something was freed, and nobody knows what.
+    pub(super) fn free_any(&mut self) {
+        for memory in self.allocations.values_mut() {
+            memory.freed = memory.freed.join(Known::Maybe);
+        }
+    }
+
     /// Others got to run, who may free what they know of.
     pub(super) fn free_escaped(&mut self) {
-        for memory in self.allocations.values_mut().filter(|memory| memory.escaped) {
-            memory.freed = memory.freed.join(Known::Maybe);
+        for (allocation, memory) in &mut self.allocations {
+            if memory.escaped || self.frame.hidden.contains(&Region::Allocation(*allocation)) {
+                memory.freed = memory.freed.join(Known::Maybe);
+            }
         }
     }
 
@@ -207,7 +240,7 @@ impl State {
     /// What holds whichever of two paths was taken. With `thresholds`, and `self` what was known before, a chain of such
     /// steps soon ends.
     pub(super) fn join(&self, other: &Self, thresholds: Option<&Thresholds>) -> Self {
-        let mut joiner = Joiner { ids: HashMap::new(), thresholds };
+        let mut joiner = Joiner { ids: HashMap::new(), thresholds, lost: Vec::new() };
         let mut registers = self.registers;
         for (mine, other) in registers.iter_mut().zip(other.registers) {
             *mine = joiner.word(*mine, other);
@@ -221,14 +254,16 @@ impl State {
             };
             allocations.insert(*allocation, joined);
         }
-        Self {
+        let mut joined = Self {
             registers,
             frame,
             allocations,
             frame_escaped: self.frame_escaped || other.frame_escaped,
             corrupted: self.corrupted || other.corrupted,
             next_id: joiner.ids.len() as u32 + 1,
-        }
+        };
+        joiner.lost.into_iter().for_each(|region| joined.lose_track_of(region));
+        joined
     }
 
     /// The same with ids as a join leaves them.
@@ -246,6 +281,8 @@ impl State {
 struct Joiner<'a> {
     ids: HashMap<(Id, Id), Id>,
     thresholds: Option<&'a Thresholds>,
+    /// Regions with an address that is no longer known as one.
+    lost: Vec<Region>,
 }
 
 impl Joiner<'_> {
@@ -292,7 +329,10 @@ impl Joiner<'_> {
                 let base = self.id(Id(0), pointer.base);
                 Value::Pointer(Pointer { nullable: true, base, ..pointer })
             }
-            _ => Value::unknown(mine.may_be_frame() || other.may_be_frame()),
+            _ => {
+                self.lost.extend(mine.region().into_iter().chain(other.region()));
+                Value::unknown(mine.may_be_frame() || other.may_be_frame())
+            }
         }
     }
 }

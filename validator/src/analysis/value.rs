@@ -136,9 +136,18 @@ impl Value {
         }
     }
 
+    /// The region it is an address in, or may be.
+    pub(super) fn region(self) -> Option<Region> {
+        match self {
+            Self::Pointer(pointer) => Some(pointer.region),
+            Self::MaybeFrame => Some(Region::Frame),
+            _ => None,
+        }
+    }
+
     /// Whether it is an address in the frame, or may be a part of one.
     pub(super) fn may_be_frame(self) -> bool {
-        self == Self::MaybeFrame || self.pointer().is_some_and(|pointer| pointer.region == Region::Frame)
+        self.region() == Some(Region::Frame)
     }
 
     /// Anything, made of words that may be addresses in the frame, or not.
