@@ -82,7 +82,7 @@ fn check_limits(limits: &Limits) -> Result<(), PlatformError> {
     check("machine_code_bytes_per_check", limits.machine_code_bytes_per_check, 0, 4096)?;
     // Offsets of loads and stores have 16 bits with a sign.
     check("stack_bytes", limits.stack_bytes.into(), 8, 32_768)?;
-    if limits.stack_bytes % 8 != 0 {
+    if !limits.stack_bytes.is_multiple_of(8) {
         return Err(rule("limits.stack_bytes", Rule::Misplaced("a number that is no multiple of 8")));
     }
     check("operation_values", limits.operation_values.into(), 0, 64)?;

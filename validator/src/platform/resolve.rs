@@ -61,8 +61,12 @@ fn handles(raw: &BTreeMap<String, text::Handle>, names: &mut Names) -> Result<Ve
     let handles = named("handles", raw, |key, raw| {
         check_line(key, &raw.description)?;
         number(&format!("{key}.bytes"), raw.bytes.into(), 0, i64::from(u32::MAX >> 8))?;
-        if raw.text && (raw.bytes != 0 || raw.writable) || raw.writable && raw.bytes == 0 {
-            return Err(rule(key, Rule::Misplaced("text or writable")));
+        // A string's length is not known, and what is writable has one.
+        if raw.text && raw.bytes != 0 {
+            return Err(rule(key, Rule::Misplaced("text")));
+        }
+        if raw.writable && raw.bytes == 0 {
+            return Err(rule(key, Rule::Misplaced("writable")));
         }
         Ok(raw)
     })?;

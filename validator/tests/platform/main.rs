@@ -2,17 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
 
+mod properties;
+mod whole;
+
 use std::collections::BTreeSet;
 
 use pds_validator::platform::{
-    Access, Argument, ArgumentKind, DataReference, FieldKind, Length, MAX_BYTES, Monitor, Platform,
-    PlatformError, Position, Range, Returns, Rule, Runs, Scalar, Type, Unreliable, Value,
+    Access, ArgumentKind, DataReference, FieldKind, Length, MAX_BYTES, Monitor, Platform, PlatformError,
+    Position, Range, Returns, Rule, Runs, Scalar, Type, Unreliable, Value,
 };
 use pds_validator::structure::StructureLimits;
-use proptest::prelude::*;
 
-const PQUIC: &str = include_str!("../../platforms/pquic.toml");
-const TINY: &str = include_str!("platforms/tinyrouter.toml");
+use whole::check_whole;
+
+const PQUIC: &str = include_str!("../../../platforms/pquic.toml");
+const TINY: &str = include_str!("../platforms/tinyrouter.toml");
 
 fn pquic() -> Platform {
     Platform::parse(PQUIC).unwrap()
@@ -179,7 +183,7 @@ fn platform_is_refused_with_its_key_and_rule() {
         "route\", bytes = 16 }",
         "route\", writable = true }",
         "handles.prefix",
-        Rule::Misplaced("text or writable"),
+        Rule::Misplaced("writable"),
     );
 }
 
@@ -326,165 +330,4 @@ fn platform_is_refused_when_it_is_not_of_this_shape() {
 fn platform_deeply_nested_is_refused() {
     let nested = format!("format = 1\nx = {}", "[".repeat(100_000));
     assert!(matches!(Platform::parse(&nested), Err(PlatformError::Toml(_))));
-}
-
-/// Whether every position and number in a platform leads somewhere.
-fn check_whole(platform: &Platform) {
-    for helper in platform.helpers.values() {
-        check_list(platform, &helper.arguments, helper.returns);
-        assert!(platform.classes.contains_key(&helper.class));
-        for handle in &helper.effects.invalidates {
-            platform.handle(*handle);
-        }
-        if let Some(calls) = helper.calls {
-            let fields = platform.structure(calls.structure).fields.len();
-            assert!(
-                [calls.parameter, calls.inputs, calls.outputs].iter().all(|at| usize::from(at.0) < fields)
-            );
-        }
-    }
-    for operation in platform.operations.values() {
-        check_list(platform, &operation.inputs, operation.returns);
-        check_list(platform, &operation.outputs, Returns::Nothing);
-    }
-    for object in platform.objects.values() {
-        platform.handle(object.handle);
-        assert!(platform.helpers.contains_key(&object.getter));
-        assert!(
-            object
-                .keys
-                .values()
-                .all(|key| key.index.iter().all(|index| platform.indices.contains_key(index)))
-        );
-    }
-    for structure in &platform.structs {
-        for field in &structure.fields {
-            assert!(field.offset + field.bytes <= structure.bytes);
-            if let FieldKind::Pointer(_, Length::Count { count, .. }) = field.kind {
-                assert!(usize::from(count.0) < structure.fields.len());
-            }
-        }
-    }
-}
-
-fn check_list(platform: &Platform, list: &[Argument], returns: Returns) {
-    let is_there = |at: Position| assert!(usize::from(at.0) < list.len());
-    for argument in list {
-        match argument.kind {
-            ArgumentKind::Number(scalar, range) => {
-                let (least, most) = scalar.bounds();
-                assert!(
-                    range.is_none_or(|range| least <= range.min
-                        && range.min <= range.max
-                        && range.max <= most)
-                );
-            }
-            ArgumentKind::Handle(handle) => drop(platform.handle(handle).name.clone()),
-            ArgumentKind::Struct(structure) => drop(platform.structure(structure).name.clone()),
-            ArgumentKind::Memory(_, length) => match length {
-                Length::Count { count: at, .. }
-                | Length::TextWithin(at)
-                | Length::Until { end: at, .. }
-                | Length::CountAt(at) => is_there(at),
-                Length::Bytes(bytes) => assert!(bytes > 0),
-                Length::Text => {}
-                Length::Outputs => panic!("outputs of nothing"),
-            },
-            ArgumentKind::Freed => {}
-        }
-    }
-    match returns {
-        Returns::Allocation { size: at, .. }
-        | Returns::Argument { of: at, .. }
-        | Returns::Inside { of: at, .. } => {
-            is_there(at);
-        }
-        Returns::Handle { handle, .. } => drop(platform.handle(handle).name.clone()),
-        Returns::Nothing | Returns::Number(..) => {}
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
-
-    /// No text makes the parser panic, and a table that it takes has no loose ends.
-    #[test]
-    fn parser_never_panics_on_mutated_platforms(
-        mutations in prop::collection::vec((0..TINY.len(), 0usize..40, "[ -~\n]{0,12}"), 1..6),
-    ) {
-        let mut text = TINY.to_owned();
-        for (at, cut, insert) in mutations {
-            let from = at.min(text.len());
-            let to = (from + cut).min(text.len());
-            text.replace_range(from..to, &insert);
-        }
-        if let Ok(platform) = Platform::parse(&text) {
-            check_whole(&platform);
-        }
-    }
-
-    /// Names, numbers and keywords that change places leave most of the syntax as it is.
-    #[test]
-    fn parser_never_panics_on_words_that_change_places(
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4),
-    ) {
-        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let mut pieces: Vec<&str> = TINY.split_inclusive(|c| !is_word(c)).collect();
-        let words: Vec<&str> = pieces.iter().map(|piece| piece.trim_end_matches(|c| !is_word(c))).collect();
-        let mut replaced: Vec<String> = Vec::new();
-        for (to, from) in &changes {
-            let piece = pieces[to.index(pieces.len())];
-            let end = piece.trim_start_matches(is_word);
-            replaced.push(format!("{}{end}", words[from.index(words.len())]));
-        }
-        for ((to, _), piece) in changes.iter().zip(&replaced) {
-            let at = to.index(pieces.len());
-            pieces[at] = piece;
-        }
-        if let Ok(platform) = Platform::parse(&pieces.concat()) {
-            check_whole(&platform);
-        }
-    }
-
-    /// Helpers put together at random from valid and invalid pieces.
-    #[test]
-    fn parser_never_panics_on_random_helpers(
-        arguments in prop::collection::vec((0..5usize, 0..12usize, any::<i64>(), any::<[bool; 4]>()), 0..7),
-        returned in 0..6usize,
-    ) {
-        let names = ["a", "b", "c", "d", "a"];
-        let mut list = String::new();
-        for (name, kind, number, [nullable, keeps, ranged, text]) in arguments {
-            let kind = match kind {
-                0 => "type = \"u32\"".to_owned(),
-                1 => "type = \"word\"".to_owned(),
-                2 => "type = \"route\"".to_owned(),
-                3 => "struct = \"query\"".to_owned(),
-                4 => "frees = true".to_owned(),
-                5 => format!("access = \"reads\", bytes = {}", number as u32),
-                6 => format!("access = \"updates\", bytes = 4, least = {}", number as u8),
-                7 => "access = \"fills\", count = \"a\"".to_owned(),
-                8 => format!("access = \"may_write\", count = \"b\", times = {}", number as u16),
-                9 => "access = \"reads\", until = \"c\"".to_owned(),
-                10 => "access = \"reads\", count_at = \"d\"".to_owned(),
-                _ => "access = \"reads\"".to_owned(),
-            };
-            list.push_str(&format!("{{ name = \"{}\", {kind}", names[name]));
-            for (word, is_there) in [("nullable", nullable), ("keeps", keeps), ("text", text)] {
-                if is_there {
-                    list.push_str(&format!(", {word} = true"));
-                }
-            }
-            if ranged {
-                list.push_str(&format!(", min = {number}"));
-            }
-            list.push_str(" },\n");
-        }
-        let results = ["type = \"i32\"", "type = \"route\"", "allocation = \"a\"", "argument = \"b\"", "inside = \"c\"", ""];
-        let returns = results[returned];
-        let helper = format!("\n[helpers.any]\nclass = \"say\"\narguments = [{list}]\nreturns = {{ {returns} }}\n");
-        if let Ok(platform) = Platform::parse(&format!("{TINY}{helper}")) {
-            check_whole(&platform);
-        }
-    }
 }
