@@ -2,7 +2,8 @@
 //!
 //! Pure. *Proved* means that every helper is in the platform's table, and that the sets of [`Effects`] hold whatever any
 //! execution writes, calls and looks at through helpers: fields of the host's objects by their number, the plugin's metadata
-//! by slot, operations by name. A key, slot or operation that is not one constant, or that the platform has not, is a cause.
+//! by slot, operations by name. A key, slot or operation that is not one constant is a cause; one that the platform has not is
+//! worth a look, and writes nothing.
 //!
 //! Only calls count that can be reached. Out of scope: what the operations do that are called, and stores through pointers,
 //! which `memory` is about.
@@ -35,6 +36,8 @@ pub struct Effects {
     pub state_reads: BTreeSet<String>,
     /// State besides that helpers write, as the platform names it.
     pub state_writes: BTreeSet<String>,
+    /// Calls with a constant that the platform has no field or word of metadata for: nothing is read or written.
+    pub void: Vec<Cause>,
 }
 
 /// A field of an object of the host's.
@@ -128,7 +131,7 @@ impl Collector<'_, '_> {
             if word >= metadata.slots {
                 let text =
                     format!("{object} has {} words of metadata, and this is number {word}", metadata.slots);
-                self.cause(slot, Verdict::Refuted, text, vec![]);
+                self.void(slot, text);
                 continue;
             }
             let word = Slot { object: object.clone(), slot: word };
@@ -175,6 +178,10 @@ impl Collector<'_, '_> {
         }
         // Beyond 16 bits there is none.
         value.map(|value| u16::try_from(value).unwrap_or(u16::MAX))
+    }
+
+    fn void(&mut self, slot: usize, text: String) {
+        self.effects.void.push(Cause { verdict: Verdict::Proved, slot, line: None, text, registers: vec![] });
     }
 
     fn cause(&mut self, slot: usize, verdict: Verdict, text: String, registers: Vec<String>) {

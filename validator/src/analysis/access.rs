@@ -2,6 +2,8 @@
 //!
 //! Pure.
 
+use std::ops::Range;
+
 use super::interval::Interval;
 use super::machine::Machine;
 use super::state::State;
@@ -82,8 +84,8 @@ pub enum Cause {
 pub(super) struct Resolved {
     pub grade: Grade,
     pub cause: Option<Cause>,
-    /// The bytes of the frame it is in, and whether it is all of them that are accessed.
-    pub frame: Option<(std::ops::Range<u16>, bool)>,
+    /// The bytes of the frame that it may be in, and how many from the first on it is in for certain.
+    pub frame: Option<(Range<u16>, u16)>,
 }
 
 impl Resolved {
@@ -107,7 +109,9 @@ impl Machine<'_> {
         let offset = Interval::constant(i64::from(offset) as u64);
         match word.value {
             Value::Uninitialised => Resolved::because(Grade::Unproved, Cause::Uninitialised),
-            Value::Unknown => self.left(state, Cause::Unknown),
+            Value::Unknown if state.frame_escaped => Resolved::because(Grade::Unproved, Cause::MaybeFrame),
+            Value::Unknown => self.left(Cause::Unknown),
+            Value::MaybeFrame => Resolved::because(Grade::Unproved, Cause::MaybeFrame),
             Value::Scalar(number) => match number.add(offset).as_constant() {
                 // No platform has memory in the first page.
                 Some(..4096) => Resolved::because(Grade::Bad, Cause::Null),
@@ -131,20 +135,20 @@ impl Machine<'_> {
                     let fits = fits(pointer.offset, size, memory.bytes);
                     let bounds = match fits {
                         Known::Always => Resolved::PROVED,
-                        Known::Maybe => self.left(state, Cause::MayBeOutOfBounds),
+                        Known::Maybe => self.left(Cause::MayBeOutOfBounds),
                         Known::Never => return Resolved::because(Grade::Bad, Cause::OutOfBounds),
                     };
                     match memory.freed {
-                        Known::Maybe => self.left(state, Cause::MaybeFreed),
+                        Known::Maybe => self.left(Cause::MaybeFreed),
                         _ => bounds,
                     }
                 }
-                None => self.left(state, Cause::Unknown),
+                None => self.left(Cause::Unknown),
             },
             Region::Metadata { bytes } => {
                 match fits(pointer.offset, size, Interval::constant(bytes.into())) {
                     Known::Always => Resolved::PROVED,
-                    _ => self.left(state, Cause::MayBeOutOfBounds),
+                    _ => self.left(Cause::MayBeOutOfBounds),
                 }
             }
             Region::Data { .. } if is_store => return Resolved::because(Grade::Bad, Cause::ReadOnly),
@@ -156,17 +160,17 @@ impl Machine<'_> {
                     Known::Never => Resolved::because(Grade::Bad, Cause::OutsideData),
                 }
             }
-            Region::Host(handle) if self.platform.handle(handle).heap => self.left(state, Cause::Unknown),
+            Region::Host(handle) if self.platform.handle(handle).heap => self.left(Cause::Unknown),
             Region::Host(_) => return Resolved::because(Grade::Bad, Cause::Opaque),
         };
         if pointer.nullable {
-            return self.left(state, Cause::MaybeNull);
+            return self.left(Cause::MaybeNull);
         }
         if state.corrupted
             && resolved.grade == Grade::Proved
             && !matches!(pointer.region, Region::Data { .. })
         {
-            return self.left(state, Cause::AfterCorruption);
+            return self.left(Cause::AfterCorruption);
         }
         resolved
     }
@@ -180,27 +184,18 @@ impl Machine<'_> {
         match fits(from_lowest, size, frame_bytes) {
             Known::Always => {
                 let (first, last) = (from_lowest.umin() as u16, (from_lowest.umax() + size.umax()) as u16);
-                let is_exact = from_lowest.as_constant().is_some() && size.as_constant().is_some();
-                Resolved { frame: Some((first..last, is_exact)), ..Resolved::PROVED }
+                let certain = if from_lowest.as_constant().is_some() { size.umin() as u16 } else { 0 };
+                Resolved { frame: Some((first..last, certain)), ..Resolved::PROVED }
             }
             Known::Maybe => Resolved::because(Grade::Unproved, Cause::MayLeaveFrame),
             Known::Never => Resolved::because(Grade::Bad, Cause::OutsideFrame),
         }
     }
 
-    /// An access that is the runtime's to look at, unless it may be one to the stack, of which the runtime knows too
-    /// little.
-    fn left(&self, state: &State, cause: Cause) -> Resolved {
-        if self.platform.memory.monitor == Monitor::None {
-            Resolved::because(Grade::Unproved, cause)
-        } else if state.frame_escaped() {
-            Resolved::because(
-                Grade::Unproved,
-                if cause == Cause::Unknown { Cause::MaybeFrame } else { cause },
-            )
-        } else {
-            Resolved::because(Grade::Left, cause)
-        }
+    /// An access that is the runtime's to look at, if it does.
+    fn left(&self, cause: Cause) -> Resolved {
+        let has_monitor = self.platform.memory.monitor != Monitor::None;
+        Resolved::because(if has_monitor { Grade::Left } else { Grade::Unproved }, cause)
     }
 }
 

@@ -74,9 +74,9 @@ pub(super) struct Item {
 /// Memory that the host writes during a call.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Write {
-    /// All of some bytes of the frame.
-    Fills(Bytes<u16>),
-    /// Some of them.
+    /// Some bytes of the frame for certain, and perhaps more of them.
+    Fills { certain: Bytes<u16>, all: Bytes<u16> },
+    /// Any of some bytes of the frame, or none.
     May(Bytes<u16>),
     /// Nobody knows where.
     Anywhere,
@@ -236,6 +236,10 @@ impl Machine<'_> {
         if is_null && item.nullable {
             return Checked::PROVED;
         }
+        // Of an unknown operation that is what is wrong already.
+        if length == Length::Outputs && outputs.is_none() {
+            return Checked::PROVED;
+        }
         let Some(size) = self.length(state, row, index, length, outputs) else {
             let write = (access != Access::Reads).then_some(Write::Anywhere);
             return Checked { write, ..self.check_text(state, item, length) };
@@ -284,12 +288,13 @@ impl Machine<'_> {
             let write = is_write.then_some(Write::Anywhere);
             return Checked { write, ..Checked::because(grade.max(Grade::Unproved), cause) };
         }
-        let Some((bytes, is_exact)) = frame else { return Checked::PROVED };
+        let Some((bytes, certain)) = frame else { return Checked::PROVED };
+        let certain = bytes.start..bytes.start + certain;
         let mut checked = Checked::PROVED;
         if matches!(access, Access::Reads | Access::Updates) {
             match state.frame.initialised(bytes.clone()) {
                 Known::Always => {}
-                Known::Never if is_exact => {
+                Known::Never if state.frame.initialised(certain.clone()) == Known::Never => {
                     checked = Checked::because(Grade::Bad, ArgumentCause::Memory(Cause::Uninitialised));
                 }
                 _ => {
@@ -300,8 +305,8 @@ impl Machine<'_> {
         }
         checked.write = match access {
             Access::Reads => None,
-            Access::Fills if is_exact => Some(Write::Fills(bytes)),
-            Access::Fills | Access::MayWrite | Access::Updates => Some(Write::May(bytes)),
+            Access::Fills => Some(Write::Fills { certain, all: bytes }),
+            Access::MayWrite | Access::Updates => Some(Write::May(bytes)),
         };
         checked
     }
@@ -402,7 +407,7 @@ impl Machine<'_> {
     pub(super) fn loaded(&self, state: &State, word: Word, offset: i16, size: u8) -> Option<Word> {
         let size_of = Interval::constant(size.into());
         let resolved = self.resolve(state, word, offset, size_of, false);
-        let (bytes, _) = resolved.frame.filter(|(_, is_exact)| *is_exact)?;
+        let (bytes, _) = resolved.frame.filter(|(_, certain)| *certain > 0)?;
         state.frame.load(bytes.start, size)
     }
 }

@@ -102,7 +102,7 @@ impl Interval {
 
     /// The sum; wraps.
     #[must_use]
-    pub fn add(self, other: Self) -> Self {
+    pub(super) fn add(self, other: Self) -> Self {
         let stride = gcd(self.stride, other.stride);
         let (umin, low_wraps) = self.umin.overflowing_add(other.umin);
         let (umax, high_wraps) = self.umax.overflowing_add(other.umax);
@@ -112,7 +112,7 @@ impl Interval {
 
     /// The difference; wraps.
     #[must_use]
-    pub fn sub(self, other: Self) -> Self {
+    pub(super) fn sub(self, other: Self) -> Self {
         let stride = gcd(self.stride, other.stride);
         let (umin, low_wraps) = self.umin.overflowing_sub(other.umax);
         let (umax, high_wraps) = self.umax.overflowing_sub(other.umin);
@@ -205,6 +205,9 @@ impl Interval {
     }
 
     fn shift_left(self, (least, most): (u32, u32)) -> Self {
+        if let Some(value) = self.as_constant().filter(|_| least == most) {
+            return Self::constant(value << least);
+        }
         if self.umax.leading_zeros() < most {
             return Self::aligned(0, ((self.umin | self.stride).trailing_zeros() + least).min(63));
         }

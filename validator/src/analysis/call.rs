@@ -5,6 +5,7 @@
 //! keep may use it during every later call, and memory that others know of may be freed whenever a call runs operations.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::access::Grade;
 use super::argument::{ArgumentCause, Checked, Item, Write};
@@ -15,8 +16,8 @@ use super::report::{Finding, Sink, Subject};
 use super::state::{Memory, State};
 use super::value::{Allocation, Known, Pointer, Region, Value, Word};
 use crate::platform::{
-    Access, Argument, ArgumentKind, HandleId, Helper, Length, Range, Returns, Runs, Scalar, StructId, Type,
-    Value as Field,
+    Access, Argument, ArgumentKind, HandleId, Helper, Length, Range as Bounds, Returns, Runs, Scalar,
+    StructId, Type, Value as Field,
 };
 use crate::program::Reg;
 
@@ -26,6 +27,8 @@ pub(super) struct Effects {
     pub writes: Vec<Write>,
     pub escapes: Vec<Value>,
     pub frees: Vec<Value>,
+    /// Bytes of the frame that the host reads and may pass on.
+    pub reads: Vec<Range<u16>>,
     /// Whether operations may run, and with them whatever is attached to those.
     pub runs: bool,
     /// Whether they may do anything the platform lets anybody do.
@@ -60,7 +63,7 @@ impl<'a> Machine<'a> {
             .map(|(argument, register)| Item::of_argument(argument, state.register(register)))
             .collect();
         let called = self.called(state, helper, &row);
-        let outputs = called.as_ref().map(|called| self.output_bytes(called));
+        let outputs = called.as_ref().and_then(|called| self.output_bytes(called));
         let mut effects = Effects::default();
         if helper.unusable.is_some() {
             effects.writes.push(Write::Anywhere);
@@ -112,8 +115,8 @@ impl<'a> Machine<'a> {
             }
             None => {
                 // It may be any of the arguments.
-                row.iter().for_each(|item| state.lose_track(item.word.value));
-                state.set(Reg::R0, Value::Unknown);
+                let may_be_frame = row.iter().any(|item| item.word.value.may_be_frame());
+                state.set(Reg::R0, Value::unknown(may_be_frame));
             }
         }
         Flow::On
@@ -200,9 +203,16 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// What becomes of an argument's address.
-    fn passed_on(&self, item: &Item, argument: &Argument, effects: &mut Effects) {
+    /// What becomes of an argument, and of what it points at.
+    pub(super) fn passed_on(&self, item: &Item, argument: &Argument, effects: &mut Effects) {
         let value = item.word.value;
+        if let ArgumentKind::Memory(Access::Reads | Access::Updates, _) = argument.kind
+            && let Value::Pointer(Pointer { region: Region::Frame, offset, .. }) = value
+        {
+            // How much of the frame is copied from there on is not looked at.
+            let first = offset.add(Interval::constant(self.frame_bytes.into())).umin();
+            effects.reads.push(u16::try_from(first).unwrap_or(0).min(self.frame_bytes)..self.frame_bytes);
+        }
         let is_number = matches!(argument.kind, ArgumentKind::Number(scalar, _) if scalar != Scalar::Word);
         if argument.keeps || is_number || matches!(argument.kind, ArgumentKind::Handle(_)) {
             effects.escapes.push(value);
@@ -302,15 +312,21 @@ impl<'a> Machine<'a> {
         for value in effects.escapes {
             state.escape(value);
         }
+        for bytes in &effects.reads {
+            state.escape_bytes(bytes);
+        }
         if effects.writes.contains(&Write::Anywhere) {
             state.corrupt();
         }
-        if state.frame_escaped() || state.corrupted {
+        if state.frame_escaped || state.corrupted {
             state.frame.may_write_all();
         }
         for write in effects.writes {
             match write {
-                Write::Fills(bytes) => state.frame.fill(bytes),
+                Write::Fills { certain, all } => {
+                    state.frame.may_write(certain.end..all.end);
+                    state.frame.fill(certain);
+                }
                 Write::May(bytes) => state.frame.may_write(bytes),
                 Write::Anywhere => {}
             }
@@ -335,7 +351,7 @@ pub(super) fn argument_registers() -> impl Iterator<Item = Reg> {
 }
 
 /// A number that the host gives: the bits beyond its width are undefined.
-fn number(scalar: Scalar, range: Option<Range>) -> Word {
+fn number(scalar: Scalar, range: Option<Bounds>) -> Word {
     let value = match scalar {
         Scalar::Word => Value::Unknown,
         Scalar::U64 | Scalar::I64 => {

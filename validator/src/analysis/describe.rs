@@ -20,6 +20,7 @@ impl Analysis<'_> {
         match word.value {
             Value::Uninitialised => "not set".to_owned(),
             Value::Unknown => "unknown".to_owned(),
+            Value::MaybeFrame => "unknown, made of an address in the frame".to_owned(),
             Value::Scalar(number) => format!("number {number}"),
             Value::Pointer(pointer) => self.describe_pointer(state, pointer),
         }

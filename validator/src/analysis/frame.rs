@@ -87,13 +87,20 @@ impl Frame {
         self.touched.0.fill(u64::MAX);
     }
 
+    /// What is known to be in some bytes, in part or whole.
+    pub(super) fn held(&self, bytes: &Range<u16>) -> impl Iterator<Item = Value> {
+        let start = bytes.start;
+        let cells = self.cells.range(start.saturating_sub(7)..bytes.end);
+        cells.filter(move |(at, cell)| *at + u16::from(cell.size) > start).map(|(_, cell)| cell.word.value)
+    }
+
     /// Drops what cells hold of some bytes, all of which are overwritten for certain, or not.
     fn forget(&mut self, bytes: Range<u16>, overwritten: bool) {
         let overlaps = |(at, cell): (&u16, &Cell)| (at + u16::from(cell.size) > bytes.start).then_some(*at);
         while let Some(at) = self.cells.range(..bytes.end).next_back().and_then(overlaps) {
             let Some(cell) = self.cells.remove(&at) else { break };
             let is_gone = overwritten && bytes.start <= at && at + u16::from(cell.size) <= bytes.end;
-            self.hides_address |= !is_gone && cell.word.value.is_in_frame();
+            self.hides_address |= !is_gone && cell.word.value.may_be_frame();
         }
     }
 
@@ -105,7 +112,7 @@ impl Frame {
         };
         let cells: BTreeMap<u16, Cell> = self.cells.iter().filter_map(both).collect();
         let drops_address = |frame: &Self| {
-            frame.cells.iter().any(|(at, cell)| cell.word.value.is_in_frame() && !cells.contains_key(at))
+            frame.cells.iter().any(|(at, cell)| cell.word.value.may_be_frame() && !cells.contains_key(at))
         };
         Self {
             hides_address: self.hides_address

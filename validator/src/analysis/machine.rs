@@ -67,12 +67,10 @@ impl<'a> Machine<'a> {
             }
             Op::Negate { width, dst } => {
                 let value = state.register(dst).value;
-                state.lose_track(value);
                 state.set(dst, result_of(value, width, value.number().negate(width)));
             }
             Op::Swap { dst, order, bits } => {
                 let value = state.register(dst).value;
-                state.lose_track(value);
                 let is_odd = order == ByteOrder::Little && self.is_unreliable(Unreliable::SwapToLittleEndian);
                 let result = if is_odd { Interval::FULL } else { value.number().swap(order, bits) };
                 state.set(dst, result_of(value, Width::W64, result));
@@ -165,9 +163,9 @@ impl<'a> Machine<'a> {
             state.set_word(dst, word);
             return;
         }
-        state.lose_track(word.value);
         let is_odd = source.register().is_some() && self.is_unreliable(Unreliable::Mov32Register);
-        state.set(dst, if is_odd { Value::Unknown } else { Value::Scalar(number.low(32)) });
+        let odd = Value::unknown(word.value.may_be_frame());
+        state.set(dst, if is_odd { odd } else { Value::Scalar(number.low(32)) });
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one instruction, and where it stands")]
@@ -186,8 +184,7 @@ impl<'a> Machine<'a> {
             state.set(dst, value);
             return Flow::On;
         }
-        state.lose_track(left.value);
-        state.lose_track(right.value);
+        let may_be_frame = left.value.may_be_frame() || right.value.may_be_frame();
         let divisor = right.value.number().low(if width == Width::W32 { 32 } else { 64 });
         if matches!(operation, AluOp::Div | AluOp::Mod) && divisor.contains(0) {
             sink.add(state, slot, || Finding {
@@ -205,8 +202,11 @@ impl<'a> Machine<'a> {
             word
         } else {
             let known = matches!((left.value, right.value), (Value::Scalar(_), Value::Scalar(_)));
-            let value =
-                if known || width == Width::W32 { Value::Scalar(result) } else { Value::of_unknown(result) };
+            let value = if known || width == Width::W32 {
+                Value::Scalar(result)
+            } else {
+                Value::of_unknown(result, may_be_frame)
+            };
             let shifted = shifted(operation, width, left, right);
             Word { shifted, ..Word::new(value, state.fresh_id()) }
         };
@@ -238,7 +238,8 @@ impl<'a> Machine<'a> {
         let base = state.register(access.base);
         let mut resolved = self.resolve(state, base, access.offset, size, false);
         let mut found = None;
-        if let Some((bytes, is_exact)) = resolved.frame.clone() {
+        if let Some((bytes, certain)) = resolved.frame.clone() {
+            let is_exact = certain > 0;
             (resolved.grade, resolved.cause) = match state.frame.initialised(bytes.clone()) {
                 Known::Always => (Grade::Proved, None),
                 Known::Never if is_exact => (Grade::Bad, Some(Cause::Uninitialised)),
@@ -248,8 +249,9 @@ impl<'a> Machine<'a> {
         }
         let Resolved { grade, cause, .. } = resolved;
         sink.add(state, slot, || Finding { slot, subject: Subject::Access(access), grade, cause });
+        let resolved_in_frame = resolved.frame.is_some();
         let any = match access.size {
-            8 => Value::Unknown,
+            8 => Value::unknown(resolved_in_frame && state.frame.hides_address),
             size => Value::Scalar(Interval::unsigned(0, u64::MAX >> (64 - 8 * u32::from(size)))),
         };
         match found {
@@ -264,13 +266,13 @@ impl<'a> Machine<'a> {
         let Resolved { grade, cause, frame } = self.resolve(state, base, access.offset, size, true);
         sink.add(state, slot, || Finding { slot, subject: Subject::Access(access), grade, cause });
         match frame {
-            Some((bytes, true)) => {
+            Some((bytes, 1..)) => {
                 let word = self.part(word, access.size, state);
                 state.frame.store(bytes.start, access.size, word);
             }
-            Some((bytes, false)) => {
-                state.lose_track(word.value);
+            Some((bytes, 0)) => {
                 state.frame.may_write(bytes);
+                state.frame.hides_address |= word.value.may_be_frame();
             }
             None => {
                 state.escape(word.value);
@@ -286,7 +288,7 @@ impl<'a> Machine<'a> {
         if size == 8 {
             return word;
         }
-        state.lose_track(word.value);
+        state.frame.hides_address |= word.value.may_be_frame();
         let low = word.value.number().low(8 * u32::from(size));
         match word.value {
             Value::Scalar(number) if number == low => word,
@@ -299,9 +301,9 @@ impl<'a> Machine<'a> {
 pub(super) fn refine(state: &mut State, word: Word, refined: Interval) {
     match word.value {
         Value::Scalar(number) if number != refined => state.refine(word.id, Value::Scalar(refined)),
-        Value::Unknown => {
-            let value = Value::of_unknown(refined);
-            if value != Value::Unknown {
+        Value::Unknown | Value::MaybeFrame => {
+            let value = Value::of_unknown(refined, word.value.may_be_frame());
+            if value != word.value {
                 state.refine(word.id, value);
             }
         }
@@ -313,7 +315,7 @@ pub(super) fn refine(state: &mut State, word: Word, refined: Interval) {
 fn result_of(operand: Value, width: Width, result: Interval) -> Value {
     match (operand, width) {
         (Value::Scalar(_), _) | (_, Width::W32) => Value::Scalar(result),
-        _ => Value::of_unknown(result),
+        _ => Value::of_unknown(result, operand.may_be_frame()),
     }
 }
 

@@ -11,7 +11,7 @@ use super::machine::Machine;
 use super::report::Sink;
 use super::state::State;
 use super::value::{Pointer, Region, Value, Word};
-use crate::platform::{Access, ArgumentKind, Helper, Operation, Position, Scalar};
+use crate::platform::{Access, ArgumentKind, FieldKind, Helper, Length, Operation, Position, Scalar};
 
 /// Bytes of an input or output.
 const WORD_BYTES: u16 = 8;
@@ -39,8 +39,14 @@ impl<'a> Machine<'a> {
             self.loaded(state, call, i16::try_from(field.offset).ok()?, u8::try_from(field.bytes).ok()?)
         };
         let inputs = field(calls.inputs);
-        let most = self.platform.limits.operation_values;
-        let count = operation.map_or(usize::from(most), |operation| operation.inputs.len());
+        // As many as the call says, or as there can be.
+        let given = match fields.get(usize::from(calls.inputs.0)).map(|field| &field.kind) {
+            Some(FieldKind::Pointer(_, Length::Count { count, .. })) => field(*count),
+            _ => None,
+        };
+        let given = given.and_then(|word| usize::try_from(word.value.as_constant()?).ok());
+        let most = usize::from(self.platform.limits.operation_values);
+        let count = operation.map_or(given.unwrap_or(most).min(most), |operation| operation.inputs.len());
         let input =
             |index: usize| self.loaded(state, inputs?, i16::try_from(index).ok()? * WORD_BYTES as i16, 8);
         Some(Called { operation, inputs: (0..count).map(input).collect(), outputs: field(calls.outputs) })
@@ -67,11 +73,9 @@ impl<'a> Machine<'a> {
         std::str::from_utf8(text).ok()
     }
 
-    /// Bytes of the array that outputs go to.
-    pub(super) fn output_bytes(&self, called: &Called<'_>) -> u64 {
-        let most = usize::from(self.platform.limits.operation_values);
-        let outputs = called.operation.map_or(most, |operation| operation.outputs.len());
-        outputs as u64 * u64::from(WORD_BYTES)
+    /// Bytes of the outputs that an operation writes, of one that is known.
+    pub(super) fn output_bytes(&self, called: &Called<'_>) -> Option<u64> {
+        called.operation.map(|operation| operation.outputs.len() as u64 * u64::from(WORD_BYTES))
     }
 
     /// Checks the inputs of an operation, and says what it does to its caller's memory.
@@ -89,7 +93,7 @@ impl<'a> Machine<'a> {
             self.object(slot, state, sink, None, checked);
             effects.runs_any = true;
             effects.escapes.extend(called.inputs.iter().flatten().map(|word| word.value));
-            self.write_outputs(state, called, false, effects);
+            self.write_some_outputs(state, called, effects);
             return;
         };
         effects.invalidates.extend(&operation.invalidates);
@@ -101,30 +105,36 @@ impl<'a> Machine<'a> {
         for (index, input) in operation.inputs.iter().enumerate() {
             let checked = self.check(state, &row, index, None);
             self.apply_later(slot, state, sink, register, checked, effects);
-            let value = row[index].word.value;
-            let may_be_address =
-                matches!(input.kind, ArgumentKind::Number(Scalar::Word, _) | ArgumentKind::Struct(_));
-            if input.keeps || may_be_address {
-                effects.escapes.push(value);
+            if matches!(input.kind, ArgumentKind::Number(Scalar::Word, _) | ArgumentKind::Struct(_)) {
+                effects.escapes.push(row[index].word.value);
             }
-            if input.kind == ArgumentKind::Freed {
-                effects.frees.push(value);
-            }
+            self.passed_on(&row[index], input, effects);
         }
-        self.write_outputs(state, called, true, effects);
+        self.write_outputs(state, called, effects);
     }
 
-    /// All outputs of a known operation are written. Whoever replaced it may write more than there are.
-    fn write_outputs(&self, state: &State, called: &Called<'_>, all: bool, effects: &mut Effects) {
+    /// All outputs of a known operation are written.
+    fn write_outputs(&self, state: &State, called: &Called<'_>, effects: &mut Effects) {
+        let Some(size) = self.output_bytes(called).filter(|size| *size > 0) else { return };
+        let Some(outputs) = called.outputs else { return effects.writes.push(Write::Anywhere) };
+        if outputs.value.as_constant() != Some(0) {
+            effects
+                .writes
+                .extend(self.touch(state, outputs, 0, Interval::constant(size), Access::Fills).write);
+        }
+    }
+
+    /// An unknown operation may write any outputs that its caller's array has room for, which goes no further than the frame.
+    fn write_some_outputs(&self, state: &State, called: &Called<'_>, effects: &mut Effects) {
         let Some(outputs) = called.outputs else { return effects.writes.push(Write::Anywhere) };
         if outputs.value.as_constant() == Some(0) {
             return;
         }
-        let most = u64::from(self.platform.limits.operation_values) * u64::from(WORD_BYTES);
-        let (size, access) =
-            if all { (self.output_bytes(called), Access::Fills) } else { (most, Access::MayWrite) };
-        if size > 0 {
-            effects.writes.extend(self.touch(state, outputs, 0, Interval::constant(size), access).write);
-        }
+        let touched = self.touch(state, outputs, 0, Interval::constant(WORD_BYTES.into()), Access::MayWrite);
+        effects.writes.push(match touched.write {
+            Some(Write::May(bytes)) => Write::May(bytes.start..self.frame_bytes),
+            None => return,
+            Some(_) => Write::Anywhere,
+        });
     }
 }

@@ -3,6 +3,7 @@
 //! Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use super::frame::Frame;
 use super::interval::{Interval, Thresholds};
@@ -18,7 +19,8 @@ pub struct State {
     pub frame: Frame,
     /// What became of the pluglet's own allocations.
     pub allocations: BTreeMap<Allocation, Memory>,
-    frame_escaped: bool,
+    /// Whether others may hold an address in the frame.
+    pub frame_escaped: bool,
     /// Whether memory may have been written through a pointer that is not known to be good: allocations and the host's
     /// memory may then be anything.
     pub corrupted: bool,
@@ -58,12 +60,6 @@ impl State {
         let base = state.fresh_id();
         state.set(Reg::FRAME, Value::Pointer(Pointer::to(Region::Frame, false, base)));
         state
-    }
-
-    /// Whether an address that is not known to lead into the frame may do so: others were given one, or the program made
-    /// something else of one.
-    pub fn frame_escaped(&self) -> bool {
-        self.frame_escaped || self.frame.hides_address
     }
 
     /// What is known of a register.
@@ -150,10 +146,10 @@ impl State {
         }
     }
 
-    /// An address was given to somebody who may use it later.
+    /// A word was given to somebody who may use it later.
     pub(super) fn escape(&mut self, value: Value) {
+        self.frame_escaped |= value.may_be_frame();
         match value.pointer().map(|pointer| pointer.region) {
-            Some(Region::Frame) => self.frame_escaped = true,
             Some(Region::Allocation(allocation)) => {
                 if let Some(memory) = self.allocations.get_mut(&allocation) {
                     memory.escaped = true;
@@ -163,9 +159,11 @@ impl State {
         }
     }
 
-    /// The program made something of an address that is not tracked.
-    pub(super) fn lose_track(&mut self, value: Value) {
-        self.frame_escaped |= value.is_in_frame();
+    /// Somebody was given what some bytes of the frame hold.
+    pub(super) fn escape_bytes(&mut self, bytes: &Range<u16>) {
+        self.frame_escaped |= self.frame.hides_address;
+        let held: Vec<Value> = self.frame.held(bytes).collect();
+        held.into_iter().for_each(|value| self.escape(value));
     }
 
     /// Memory was written through a pointer that may lead anywhere.
@@ -209,7 +207,7 @@ impl State {
     /// What holds whichever of two paths was taken. With `thresholds`, and `self` what was known before, a chain of such
     /// steps soon ends.
     pub(super) fn join(&self, other: &Self, thresholds: Option<&Thresholds>) -> Self {
-        let mut joiner = Joiner { ids: HashMap::new(), thresholds, lost_frame: false };
+        let mut joiner = Joiner { ids: HashMap::new(), thresholds };
         let mut registers = self.registers;
         for (mine, other) in registers.iter_mut().zip(other.registers) {
             *mine = joiner.word(*mine, other);
@@ -227,7 +225,7 @@ impl State {
             registers,
             frame,
             allocations,
-            frame_escaped: self.frame_escaped || other.frame_escaped || joiner.lost_frame,
+            frame_escaped: self.frame_escaped || other.frame_escaped,
             corrupted: self.corrupted || other.corrupted,
             next_id: joiner.ids.len() as u32 + 1,
         }
@@ -248,8 +246,6 @@ impl State {
 struct Joiner<'a> {
     ids: HashMap<(Id, Id), Id>,
     thresholds: Option<&'a Thresholds>,
-    /// Whether an address in the frame is no longer known as one.
-    lost_frame: bool,
 }
 
 impl Joiner<'_> {
@@ -296,10 +292,7 @@ impl Joiner<'_> {
                 let base = self.id(Id(0), pointer.base);
                 Value::Pointer(Pointer { nullable: true, base, ..pointer })
             }
-            _ => {
-                self.lost_frame |= mine.is_in_frame() || other.is_in_frame();
-                Value::Unknown
-            }
+            _ => Value::unknown(mine.may_be_frame() || other.may_be_frame()),
         }
     }
 }

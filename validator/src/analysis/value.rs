@@ -33,8 +33,10 @@ pub(super) struct Shifted {
 pub enum Value {
     /// Never written on some path: not to be read.
     Uninitialised,
-    /// Anything, an address too.
+    /// Anything, an address too; one in the frame only if others were given one.
     Unknown,
+    /// Anything, and perhaps an address in the frame that the program made something of.
+    MaybeFrame,
     /// A number, not meant as an address.
     Scalar(Interval),
     /// An address.
@@ -134,16 +136,21 @@ impl Value {
         }
     }
 
-    /// Whether it is an address in the frame.
-    pub(super) fn is_in_frame(self) -> bool {
-        self.pointer().is_some_and(|pointer| pointer.region == Region::Frame)
+    /// Whether it is an address in the frame, or may be a part of one.
+    pub(super) fn may_be_frame(self) -> bool {
+        self == Self::MaybeFrame || self.pointer().is_some_and(|pointer| pointer.region == Region::Frame)
+    }
+
+    /// Anything, made of words that may be addresses in the frame, or not.
+    pub(super) const fn unknown(may_be_frame: bool) -> Self {
+        if may_be_frame { Self::MaybeFrame } else { Self::Unknown }
     }
 
     /// A number that came out of operations on what may be an address: one itself, unless it is too small for that.
-    pub(super) fn of_unknown(result: Interval) -> Self {
+    pub(super) fn of_unknown(result: Interval, may_be_frame: bool) -> Self {
         let small = result.umax() <= u64::from(u32::MAX)
             || result.smin() >= i64::from(i32::MIN) && result.smax() <= i64::from(i32::MAX);
-        if small { Self::Scalar(result) } else { Self::Unknown }
+        if small { Self::Scalar(result) } else { Self::unknown(may_be_frame) }
     }
 }
 
