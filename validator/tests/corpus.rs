@@ -13,9 +13,13 @@ use std::time::{Duration, Instant};
 use pds_plugin::archive::{ArchiveLimits, read_folder};
 use pds_plugin::manifest::{Manifest, ManifestError};
 use pds_plugin::source::SourceTree;
-use pds_validator::build::{Circumstances, Recipe, build};
+use pds_validator::analysis::{DEFAULT_STEPS, analyse};
+use pds_validator::build::{BuildFailure, Circumstances, Recipe, build};
+use pds_validator::cfg::Cfg;
 use pds_validator::platform::Platform;
-use pds_validator::structure::{ElfError, Finding, StructureError, StructureLimits, verify};
+use pds_validator::structure::{ElfError, Finding, StructureError, StructureLimits, check, verify};
+use pds_validator::termination;
+use pds_validator::verdict::Verdict;
 
 /// The plugins and their headers, without what a checkout has besides.
 /// Nothing stops a build here.

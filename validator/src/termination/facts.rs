@@ -59,7 +59,12 @@ impl<'a> Facts<'a> {
     fn find_kept(&mut self, analysis: &Analysis<'_>) {
         let stack_bytes = analysis.platform().limits.stack_bytes;
         let ids = |state: &State, slots: &[i16]| -> Vec<Option<Id>> {
-            slots.iter().map(|offset| state.stack_word(*offset, stack_bytes).map(|word| word.id)).collect()
+            let word = |offset: &i16| state.stack_word(*offset, stack_bytes);
+            // What is not initialised has no number of its own.
+            slots
+                .iter()
+                .map(|offset| word(offset).map(|word| word.id).filter(|id| *id != Id::default()))
+                .collect()
         };
         // Both known, and the same.
         let changed = |before: &[Option<Id>], after: &[Option<Id>]| {
