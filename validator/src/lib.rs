@@ -16,6 +16,7 @@ pub mod platform;
 pub mod program;
 pub mod reproducible;
 pub mod structure;
+pub mod termination;
 mod validate;
 pub mod verdict;
 

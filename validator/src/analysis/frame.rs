@@ -57,7 +57,11 @@ impl Frame {
             return Some(cell.word);
         }
         // A part of a constant.
-        let value = cell.word.value.as_constant().filter(|_| skipped + size <= cell.size)?;
+        let value = cell
+            .word
+            .value
+            .as_constant()
+            .filter(|_| skipped.checked_add(size).is_some_and(|end| end <= cell.size))?;
         let part = Interval::constant(value >> (8 * u32::from(skipped))).low(8 * u32::from(size));
         Some(Word::new(Value::Scalar(part), Default::default()))
     }
