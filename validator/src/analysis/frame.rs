@@ -17,8 +17,8 @@ pub struct Frame {
     touched: Bits,
     /// Words and parts of words that a store left, by their first byte; they do not overlap.
     pub(super) cells: BTreeMap<u16, Cell>,
-    /// Regions with an address that may be in bytes no cell is of.
-    pub(super) hidden: BTreeSet<Region>,
+    /// Bytes that may hold an address, or a part of one, that no cell tells of: the first, one past the last, the region.
+    hidden: BTreeSet<(u16, u16, Region)>,
 }
 
 /// What a store of `size` bytes left: the lower bytes of a word.
@@ -91,21 +91,27 @@ impl Frame {
         self.touched.0.fill(u64::MAX);
     }
 
-    /// What is known to be in some bytes, in part or whole.
-    pub(super) fn held(&self, bytes: &Range<u16>) -> impl Iterator<Item = Value> {
-        let start = bytes.start;
-        let cells = self.cells.range(start.saturating_sub(7)..bytes.end);
-        cells.filter(move |(at, cell)| *at + u16::from(cell.size) > start).map(|(_, cell)| cell.word.value)
+    /// The regions that addresses lead into which may be in some bytes, in whole or in part.
+    pub(super) fn regions_in(&self, bytes: &Range<u16>) -> BTreeSet<Region> {
+        let Range { start, end } = *bytes;
+        let cells = self.cells.range(start.saturating_sub(7)..end);
+        let cells = cells.filter(|(at, cell)| **at + u16::from(cell.size) > start);
+        let hidden = self.hidden.iter().filter(|(from, to, _)| *from < end && *to > start);
+        cells.filter_map(|(_, cell)| cell.word.value.region()).chain(hidden.map(|(.., region)| *region)).collect()
     }
 
-    /// A value is in bytes that no cell is of.
-    pub(super) fn hide(&mut self, value: Value) {
-        self.hidden.extend(value.region());
+    /// A value, or a part of it, may be in some bytes, and no cell tells.
+    pub(super) fn hide(&mut self, bytes: Range<u16>, value: Value) {
+        self.hidden.extend(value.region().map(|region| (bytes.start, bytes.end, region)));
     }
 
-    /// Whether an address in the frame may be in bytes that no cell is of.
-    pub(super) fn hides_frame(&self) -> bool {
-        self.hidden.contains(&Region::Frame)
+    /// A region got another name.
+    pub(super) fn rename(&mut self, before: Region, after: Region) {
+        let renamed = |region| if region == before { after } else { region };
+        self.hidden = std::mem::take(&mut self.hidden)
+            .into_iter()
+            .map(|(start, end, region)| (start, end, renamed(region)))
+            .collect();
     }
 
     /// Drops what cells hold of some bytes, all of which are overwritten for certain, or not.
@@ -113,10 +119,10 @@ impl Frame {
         let overlaps = |(at, cell): (&u16, &Cell)| (at + u16::from(cell.size) > bytes.start).then_some(*at);
         while let Some(at) = self.cells.range(..bytes.end).next_back().and_then(overlaps) {
             let Some(cell) = self.cells.remove(&at) else { break };
-            let is_gone = overwritten && bytes.start <= at && at + u16::from(cell.size) <= bytes.end;
-            if !is_gone {
-                self.hide(cell.word.value);
-            }
+            self.hide(at..at + u16::from(cell.size), cell.word.value);
+        }
+        if overwritten {
+            self.hidden.retain(|(start, end, _)| *start < bytes.start || *end > bytes.end);
         }
     }
 
@@ -135,7 +141,7 @@ impl Frame {
         };
         for (at, cell) in self.cells.iter().chain(&other.cells) {
             if !cells.contains_key(at) {
-                joined.hide(cell.word.value);
+                joined.hide(*at..*at + u16::from(cell.size), cell.word.value);
             }
         }
         joined.cells = cells;

@@ -247,12 +247,17 @@ impl<'a> Machine<'a> {
             };
             found = state.frame.load(bytes.start, access.size).filter(|_| is_exact);
         }
-        let Resolved { grade, cause, .. } = resolved;
+        let Resolved { grade, cause, frame } = resolved;
         sink.access(state, access, grade, cause);
-        let resolved_in_frame = resolved.frame.is_some();
-        let any = match access.size {
-            8 => Value::unknown(resolved_in_frame && state.frame.hides_frame()),
-            size => Value::Scalar(Interval::unsigned(0, u64::MAX >> (64 - 8 * u32::from(size)))),
+        let regions = frame.filter(|_| found.is_none()).map(|(bytes, _)| state.frame.regions_in(&bytes));
+        let regions = regions.unwrap_or_default();
+        let any = if access.size == 8 {
+            regions.iter().for_each(|region| state.lose_track_of(*region));
+            Value::unknown(regions.contains(&Region::Frame))
+        } else {
+            // Nobody follows the parts of an address.
+            regions.iter().for_each(|region| state.escape_region(*region));
+            Value::Scalar(Interval::unsigned(0, u64::MAX >> (64 - 8 * u32::from(access.size))))
         };
         match found {
             Some(word) if word.id != Default::default() => word,
@@ -267,12 +272,15 @@ impl<'a> Machine<'a> {
         sink.access(state, access, grade, cause);
         match frame {
             Some((bytes, 1..)) => {
-                let word = self.part(word, access.size, state);
-                state.frame.store(bytes.start, access.size, word);
+                let part = self.part(word, access.size, state);
+                state.frame.store(bytes.start, access.size, part);
+                if access.size < 8 {
+                    state.frame.hide(bytes, word.value);
+                }
             }
             Some((bytes, 0)) => {
-                state.frame.may_write(bytes);
-                state.frame.hide(word.value);
+                state.frame.may_write(bytes.clone());
+                state.frame.hide(bytes, word.value);
             }
             None => {
                 state.escape(word.value);
@@ -288,7 +296,6 @@ impl<'a> Machine<'a> {
         if size == 8 {
             return word;
         }
-        state.frame.hide(word.value);
         state.lose_track(word.value);
         let low = word.value.number().low(8 * u32::from(size));
         match word.value {

@@ -137,9 +137,7 @@ impl State {
             None => memory,
         };
         self.allocations.insert(older, joined);
-        if self.frame.hidden.remove(&Region::Allocation(latest)) {
-            self.frame.hidden.insert(Region::Allocation(older));
-        }
+        self.frame.rename(Region::Allocation(latest), Region::Allocation(older));
         for word in self.words_mut() {
             if let Value::Pointer(pointer) = &mut word.value
                 && pointer.region == Region::Allocation(latest)
@@ -165,7 +163,7 @@ impl State {
         }
     }
 
-    fn escape_region(&mut self, region: Region) {
+    pub(super) fn escape_region(&mut self, region: Region) {
         self.frame_escaped |= region == Region::Frame;
         self.lose_track_of(region);
     }
@@ -178,7 +176,7 @@ impl State {
         }
     }
 
-    fn lose_track_of(&mut self, region: Region) {
+    pub(super) fn lose_track_of(&mut self, region: Region) {
         if let Region::Allocation(allocation) = region
             && let Some(memory) = self.allocations.get_mut(&allocation)
         {
@@ -188,9 +186,7 @@ impl State {
 
     /// Somebody was given what some bytes of the frame hold.
     pub(super) fn escape_bytes(&mut self, bytes: &Range<u16>) {
-        let mut regions = self.frame.hidden.clone();
-        regions.extend(self.frame.held(bytes).filter_map(Value::region));
-        regions.into_iter().for_each(|region| self.escape_region(region));
+        self.frame.regions_in(bytes).into_iter().for_each(|region| self.escape_region(region));
     }
 
     /// Memory was written through a pointer that may lead anywhere.
@@ -219,10 +215,10 @@ impl State {
 
     /// Others got to run, who may free what they know of.
     pub(super) fn free_escaped(&mut self) {
-        for (allocation, memory) in &mut self.allocations {
-            if memory.escaped || self.frame.hidden.contains(&Region::Allocation(*allocation)) {
-                memory.freed = memory.freed.join(Known::Maybe);
-            }
+        // Who may read the frame knows of all that are there.
+        let is_known = |memory: &Memory| memory.escaped || self.frame_escaped;
+        for memory in self.allocations.values_mut().filter(|memory| is_known(memory)) {
+            memory.freed = memory.freed.join(Known::Maybe);
         }
     }
 
