@@ -81,6 +81,11 @@ fn counter_may_be_a_copy_cut_or_shifted() {
     assert_eq!(check("r2 = r6; r2 <<= 32; r2 s>>= 32; if r2 s< 10"), 2 + 10 * 5 + 1);
     assert_eq!(check("r2 = r6; r2 += 5; if r2 < 10"), 2 + 5 * 4 + 1);
     assert_eq!(check("r6 <<= 32; r6 >>= 32; if r6 < 10"), 2 + 10 * 4 + 1);
+    // As LLVM adds to a number of 32 bits with a sign.
+    let shifted = "r6 = 0; r0 = 0; r2 = 0x100000000 ll
+        head: r6 <<= 32; r6 += r2; r6 s>>= 32; r3 = 10; if r3 s> r6 goto head
+        exit";
+    assert_eq!(most(shifted), 3 + 10 * 5 + 1);
     assert_eq!(check("r6 &= 255; if r6 < 10"), 2 + 10 * 3 + 1);
     assert_eq!(check("r2 = 10; if r2 > r6"), 2 + 10 * 3 + 1);
     // A counter of 8 bits that is seen whole before it is cut.
