@@ -4,7 +4,7 @@
 //! clang is, and PQUIC's where `PDS_PLUGIN_CORPUS` names a checkout. `PDS_DIFFERENTIAL_PROGRAMS` says how many there are,
 //! `PDS_TEST_SEED` which.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests; clippy exempts only the tests")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -106,8 +106,10 @@ fn examine(program: &Program, number: u64, seed: u64, seen: &mut Seen) {
     seen.in_memory += u64::from(report.as_ref().is_some_and(|report| proved(&report.memory)));
     seen.in_calls += u64::from(report.as_ref().is_some_and(|report| proved(&report.calls)));
     // States take long to compute: of some programs only.
-    let states =
-        analysis.as_ref().filter(|_| number % 8 == 0).map(|analysis| states(analysis, program.len()));
+    let states = analysis
+        .as_ref()
+        .filter(|_| number.is_multiple_of(8))
+        .map(|analysis| states(analysis, program.len()));
     for run in 0..RUNS {
         let (run, misused) = execute(program, seed.wrapping_add(run), states.as_deref(), number);
         let context = || format!("program {number}: {run:?}\n{}", Code::of(program));
