@@ -9,7 +9,7 @@ use super::access::{Cause, Grade, Resolved, fits};
 use super::interval::Interval;
 use super::machine::Machine;
 use super::state::State;
-use super::value::{Known, Pointer, Region, Value, Word};
+use super::value::{Id, Known, Pointer, Region, Value, Word};
 use crate::platform::{
     Access, Argument, ArgumentKind, Field, FieldKind, HandleId, Length, Position, Range, Scalar,
 };
@@ -80,6 +80,8 @@ pub(super) enum Write {
     Fills { certain: Bytes<u16>, all: Bytes<u16> },
     /// Any of some bytes of the frame, or none.
     May(Bytes<u16>),
+    /// Memory behind a pointer with this base, which ends the host if it is null.
+    UnlessNull(Id),
     /// Nobody knows where.
     Anywhere,
 }
@@ -289,11 +291,16 @@ impl Machine<'_> {
                 is_write,
             );
         }
-        let Resolved { grade, cause, frame } = self.resolve(state, word, offset, size, is_write);
+        let Resolved { grade, cause, frame, ends_if_null } =
+            self.resolve(state, word, offset, size, is_write);
         if grade != Grade::Proved {
             // The runtime's monitor does not look at what helpers do.
             let cause = cause.map_or(ArgumentCause::UnknownKind, ArgumentCause::Memory);
-            let write = is_write.then_some(Write::Anywhere);
+            let write = match ends_if_null {
+                Some(base) if size.umin() > 0 && access == Access::Fills => Some(Write::UnlessNull(base)),
+                Some(_) => None,
+                None => is_write.then_some(Write::Anywhere),
+            };
             return Checked { write, ..Checked::because(grade.max(Grade::Unproved), cause) };
         }
         let Some((bytes, certain)) = frame else { return Checked::PROVED };

@@ -97,7 +97,10 @@ impl Frame {
         let cells = self.cells.range(start.saturating_sub(7)..end);
         let cells = cells.filter(|(at, cell)| **at + u16::from(cell.size) > start);
         let hidden = self.hidden.iter().filter(|(from, to, _)| *from < end && *to > start);
-        cells.filter_map(|(_, cell)| cell.word.value.region()).chain(hidden.map(|(.., region)| *region)).collect()
+        cells
+            .filter_map(|(_, cell)| cell.word.value.region())
+            .chain(hidden.map(|(.., region)| *region))
+            .collect()
     }
 
     /// A value, or a part of it, may be in some bytes, and no cell tells.
