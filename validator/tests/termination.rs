@@ -2,14 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use pds_bytecode::assembly::program;
+use pds_plugin::manifest::Manifest;
 use pds_validator::analysis::{DEFAULT_STEPS, analyse};
 use pds_validator::cfg::Cfg;
 use pds_validator::platform::Platform;
+use pds_validator::termination::recursion::{self, Operations};
 use pds_validator::termination::{Termination, verify};
-use pds_validator::verdict::Verdict;
+use pds_validator::verdict::{Judgement, Verdict};
 
 static PLATFORM: LazyLock<Platform> =
     LazyLock::new(|| Platform::parse(include_str!("../../platforms/pquic.toml")).unwrap());
@@ -64,7 +67,7 @@ fn counted_loops_are_counted() {
     assert_eq!(bottom("r6 += 3; if r6 < 10"), 2 + 4 * 2 + 1);
     assert_eq!(bottom("r6 += 1; if r6 != 10"), 2 + 10 * 2 + 1);
     assert_eq!(bottom("r6 += 5; if r6 != 10"), 2 + 2 * 2 + 1);
-    assert_eq!(bottom("r6 += 1; if r6 == 0"), 2 + 2 * 2 + 1);
+    assert_eq!(bottom("r6 += 1; if r6 == 0"), 2 + 2 + 1);
     assert_eq!(bottom("r6 += -1; if r6 s> -10"), 2 + 10 * 2 + 1);
     assert_eq!(bottom("r6 += -1; if r6 s>= -10"), 2 + 11 * 2 + 1);
     assert_eq!(bottom("r6 += -1; if r6 != -10"), 2 + 10 * 2 + 1);
@@ -81,12 +84,17 @@ fn counter_may_be_a_copy_cut_or_shifted() {
     assert_eq!(check("r2 = r6; r2 <<= 32; r2 s>>= 32; if r2 s< 10"), 2 + 10 * 5 + 1);
     assert_eq!(check("r2 = r6; r2 += 5; if r2 < 10"), 2 + 5 * 4 + 1);
     assert_eq!(check("r6 <<= 32; r6 >>= 32; if r6 < 10"), 2 + 10 * 4 + 1);
+    // As LLVM adds to a number of 32 bits with a sign.
+    let shifted = "r6 = 0; r0 = 0; r2 = 0x100000000 ll
+        head: r6 <<= 32; r6 += r2; r6 s>>= 32; r3 = 10; if r3 s> r6 goto head
+        exit";
+    assert_eq!(most(shifted), 3 + 10 * 5 + 1);
     assert_eq!(check("r6 &= 255; if r6 < 10"), 2 + 10 * 3 + 1);
     assert_eq!(check("r2 = 10; if r2 > r6"), 2 + 10 * 3 + 1);
     // A counter of 8 bits that is seen whole before it is cut.
     assert_eq!(
         most("r6 = 0; r0 = 0\nhead: if r6 > 9 goto end\n r6 += 1; r6 &= 255; goto head\nend: exit"),
-        2 + 12 * 4 + 1
+        2 + 11 * 4 + 1
     );
 }
 
@@ -119,14 +127,17 @@ fn counter_may_be_on_the_stack() {
 #[test]
 fn limit_may_be_a_register() {
     let check = |limit: &str, body: &str| format!("{limit}; r6 = 0; r0 = 0\nhead: {body} goto head\nexit");
-    assert_eq!(most(&check("r7 = r1; r7 &= 63", "r6 += 1; if r6 < r7")), 4 + 63 * 2 + 1);
-    assert_eq!(formula(&check("r7 = r1", "r6 += 1; if r6 < r7")), "4 + 2*(1 + min(r7@3 - 1, 2^64-2))");
-    assert_eq!(most(&check("r7 = r1", "r6 += 1; if r6 < r7")), u64::MAX);
+    assert_eq!(most(&check("r7 = *(u64 *)(r1 + 0); r7 &= 63", "r6 += 1; if r6 < r7")), 4 + 63 * 2 + 1);
+    assert_eq!(
+        formula(&check("r7 = *(u64 *)(r1 + 0)", "r6 += 1; if r6 < r7")),
+        "4 + 2*(1 + min(r7@3 - 1, 2^64-2))"
+    );
+    assert_eq!(most(&check("r7 = *(u64 *)(r1 + 0)", "r6 += 1; if r6 < r7")), u64::MAX);
     // Any limit that fits the counter is met by steps of one.
-    assert_eq!(most(&check("r7 = r1", "r6 += 1; if r6 != r7")), u64::MAX);
-    assert_eq!(most(&check("r7 = r1; r7 &= 63", "r6 += 1; if r6 != r7")), u64::MAX);
+    assert_eq!(most(&check("r7 = *(u64 *)(r1 + 0)", "r6 += 1; if r6 != r7")), u64::MAX);
+    assert_eq!(most(&check("r7 = *(u64 *)(r1 + 0); r7 &= 63", "r6 += 1; if r6 != r7")), u64::MAX);
     // One that changes is taken for its greatest.
-    assert_eq!(most(&check("r7 = r1", "r7 &= 63; r6 += 1; if r6 < r7")), 3 + 63 * 3 + 1);
+    assert_eq!(most(&check("r7 = *(u64 *)(r1 + 0)", "r7 &= 63; r6 += 1; if r6 < r7")), 3 + 63 * 3 + 1);
 }
 
 #[test]
@@ -162,14 +173,18 @@ fn endless_loops_are_not_proved() {
         "r6 = r1\nhead: r1 = r6; r2 = 1; r3 = 0; call get_cnx; if r0 != 0 goto head\nexit",
         "memory or a helper",
     );
-    check_cause("r0 = 0; r6 = r1\nhead: if r6 == 0 goto end\n goto head\nend: exit", "does not change");
+    check_cause(
+        "r0 = 0; r6 = *(u64 *)(r1 + 0)\nhead: if r6 == 0 goto end\n goto head\nend: exit",
+        "does not change",
+    );
     check_cause("r6 = 0; r0 = 0\nhead: r6 += 0; if r6 < 10 goto head\nexit", "does not change");
     check_cause("r6 = 0; r0 = 0\nhead: r6 += 1; r6 -= 1; if r6 < 10 goto head\nexit", "does not change");
 }
 
 #[test]
 fn counter_that_wraps_is_not_proved() {
-    let check = |body: &str| cause(&format!("r6 = 0; r7 = r1; r0 = 0\nhead: {body} goto head\nexit"));
+    let check =
+        |body: &str| cause(&format!("r6 = 0; r7 = *(u64 *)(r1 + 0); r0 = 0\nhead: {body} goto head\nexit"));
     let wraps = "so large or small";
     let over = "step over";
     assert!(check("r6 += 1; r6 &= 255; if r6 < 256").contains(wraps));
@@ -195,8 +210,9 @@ fn exit_that_is_jumped_over_is_not_proved() {
 
 #[test]
 fn counter_that_is_changed_on_some_ways_is_not_proved() {
-    let check =
-        |body: &str| check_cause(&format!("r6 = 0; r7 = r1; r0 = 0\nhead: {body}\nexit"), "not counted");
+    let check = |body: &str| {
+        check_cause(&format!("r6 = 0; r7 = *(u64 *)(r1 + 0); r0 = 0\nhead: {body}\nexit"), "not counted")
+    };
     check("if r7 == 0 goto on\n r6 = 0\n on: r6 += 1; if r6 < 10 goto head");
     check("if r7 == 0 goto on\n r6 += -1\n on: r6 += 1; if r6 < 10 goto head");
     check("r6 += 1; r6 ^= r7; if r6 < 10 goto head");
@@ -219,8 +235,20 @@ fn limit_that_moves_is_not_proved() {
 }
 
 #[test]
+fn exits_on_different_ways_bound_a_loop_together() {
+    let text = "r6 = 0; r7 = *(u64 *)(r1 + 0); r0 = 0
+        head: if r7 == 0 goto other
+        if r6 > 9 goto end
+        goto on
+        other: if r6 >= 20 goto end
+        on: r6 += 1; goto head
+        end: exit";
+    assert_eq!(most(text), 3 + 21 * 5 + 1);
+}
+
+#[test]
 fn exit_that_is_not_always_passed_is_not_proved() {
-    let text = "r6 = 0; r7 = r1; r0 = 0
+    let text = "r6 = 0; r7 = *(u64 *)(r1 + 0); r0 = 0
         head: if r7 == 0 goto on
         r6 += 1; if r6 > 9 goto end
         goto head
@@ -228,14 +256,14 @@ fn exit_that_is_not_always_passed_is_not_proved() {
         end: exit";
     check_cause(text, "no exit");
     // Steps of either sign, each with an exit of its own.
-    let text = "r6 = 0; r7 = r1; r0 = 0
+    let text = "r6 = 0; r7 = *(u64 *)(r1 + 0); r0 = 0
         head: if r7 == 0 goto other
         r6 += 1; if r6 < 10 goto head
         goto end
         other: r6 += -1; if r6 < 10 goto head
         end: exit";
     check_cause(text, "no exit");
-    let text = "r6 = 0; r7 = r1; r0 = 0
+    let text = "r6 = 0; r7 = *(u64 *)(r1 + 0); r0 = 0
         head: r6 += 1; if r7 == 0 goto head
         if r6 < 9 goto head
         exit";
@@ -289,8 +317,9 @@ fn loops_nested_too_deep_are_not_proved() {
 
 #[test]
 fn cause_names_loop_test_and_registers() {
-    let found =
-        cause("r6 = 0; r7 = r1; r7 &= 7; r0 = 0\nhead: r6 += 1; r7 += 1; if r6 != r7 goto head\nexit");
+    let found = cause(
+        "r6 = 0; r7 = *(u64 *)(r1 + 0); r7 &= 7; r0 = 0\nhead: r6 += 1; r7 += 1; if r6 != r7 goto head\nexit",
+    );
     let expect = "instruction 4: no bound is found for the loop that begins here: the limit changes from round to round, \
                   at the exit at instruction 6 (r6: any; r7: any)";
     assert_eq!(found, expect);
@@ -310,6 +339,67 @@ fn budget_is_held_against_the_count() {
         within("r0 = 0; r6 = r1\nhead: r0 = 1; if r6 == 0 goto head\nexit", 9).verdict,
         Verdict::Inconclusive
     );
-    let symbolic = within("r7 = r1; r6 = 0; r0 = 0\nhead: r6 += 1; if r6 < r7 goto head\nexit", 1_000);
+    let symbolic =
+        within("r7 = *(u64 *)(r1 + 0); r6 = 0; r0 = 0\nhead: r6 += 1; if r6 < r7 goto head\nexit", 1_000);
     assert!(symbolic.causes[0].text.starts_with("up to 4 + 2*(1 + min(r7@3 - 1, 2^64-2))"), "{symbolic:?}");
+}
+
+fn operations(text: &str) -> Operations {
+    let program = program(text);
+    let cfg = Cfg::new(&program);
+    Operations::of(&analyse(&program, &cfg, &PLATFORM, DEFAULT_STEPS).unwrap())
+}
+
+/// A call of a protocol operation by name, with a null identity.
+fn runs(name: &str) -> String {
+    let call =
+        "*(u64 *)(r10 - 32) = 0; *(u64 *)(r10 - 24) = 0; *(u16 *)(r10 - 22) = 1; *(u64 *)(r10 - 16) = 0
+                *(u64 *)(r10 - 8) = 0; r2 = r10; r2 += -32";
+    format!("{call}; r3 = \"{name}\" ll; r4 = 0; call plugin_run_protoop; r0 = 0; exit")
+}
+
+fn plugin(attachments: &str, pluglets: &[(&str, &str)]) -> Judgement {
+    let manifest = Manifest::parse(format!("org.example.a\n{attachments}").as_bytes()).unwrap();
+    let operations = pluglets.iter().map(|(object, text)| ((*object).to_owned(), operations(text)));
+    recursion::verify(&manifest, &operations.collect::<BTreeMap<_, _>>())
+}
+
+#[test]
+fn operations_that_are_run_are_listed() {
+    let named = |text: &str| operations(text).named.into_keys().collect::<Vec<_>>();
+    assert_eq!(named(&runs("packet_was_lost")), ["packet_was_lost"]);
+    assert_eq!(operations(&runs("packet_was_lost")).any, None);
+    // One that a helper runs on its way, and one whose name nobody knows.
+    assert_eq!(
+        named("r2 = 1; r3 = r10; call reserve_frames; exit"),
+        ["log_event", "pop_log_context", "push_log_context"]
+    );
+    let unknown = runs("x").replace("r3 = \"x\" ll", "r3 = *(u64 *)(r10 - 8)");
+    assert_eq!((operations(&unknown).named.len(), operations(&unknown).any.is_some()), (0, true));
+}
+
+#[test]
+fn pluglets_that_run_each_other_are_not_proved() {
+    let end = "r0 = 0; exit";
+    let both = "ping replace a.o\npong replace b.o\n";
+    let proved = |judgement: Judgement| assert_eq!(judgement.verdict, Verdict::Proved, "{judgement:?}");
+    proved(plugin(both, &[("a.o", &runs("pong")), ("b.o", end)]));
+    proved(plugin(both, &[("a.o", &runs("other")), ("b.o", &runs("ping"))]));
+    let found = plugin(both, &[("a.o", &runs("pong")), ("b.o", &runs("ping"))]);
+    assert_eq!(found.verdict, Verdict::Inconclusive);
+    let expect = "pluglets run each other: a.o runs pong at instruction 10, where b.o is attached; \
+                  b.o runs ping at instruction 10, where a.o is attached";
+    assert_eq!(found.causes[0].text, expect);
+    // By itself, beside an operation, by three, with a parameter.
+    let check = |attachments: &str, pluglets: &[(&str, &str)]| {
+        assert_eq!(plugin(attachments, pluglets).verdict, Verdict::Inconclusive, "{attachments}");
+    };
+    check("ping replace a.o\n", &[("a.o", &runs("ping"))]);
+    check("ping post a.o\n", &[("a.o", &runs("ping"))]);
+    check("ping param 0x1 replace a.o\n", &[("a.o", &runs("ping"))]);
+    let three = "a replace a.o\nb pre b.o\nc extern c.o\n";
+    check(three, &[("a.o", &runs("b")), ("b.o", &runs("c")), ("c.o", &runs("a"))]);
+    // One that may run anything, and one of which nothing is known.
+    check("ping replace a.o\n", &[("a.o", &runs("x").replace("r3 = \"x\" ll", "r3 = *(u64 *)(r10 - 8)"))]);
+    check("ping replace a.o\n", &[]);
 }

@@ -4,6 +4,7 @@
 //! machine is the other side of every verifier: what one *proves* of a program has to hold in every run here, whatever the
 //! host's helpers give.
 
+pub mod adversary;
 pub mod assembly;
 pub mod code;
 pub mod elf;
@@ -11,3 +12,4 @@ pub mod generate;
 pub mod machine;
 pub mod memory;
 pub mod mutate;
+mod text;

@@ -29,8 +29,8 @@ pub struct Run {
     pub end: End,
     /// Instructions that were executed; one that takes two slots counts once, a call too.
     pub executed: u64,
-    /// The first slot that loaded bytes which nobody wrote.
-    pub uninitialised: Option<usize>,
+    /// The first slot that loaded bytes which nobody wrote, and of what.
+    pub uninitialised: Option<(usize, Kind)>,
 }
 
 /// What a helper does: given its slot, its name, r1 to r5 as far as they are set, and all memory, it gives r0.
@@ -48,7 +48,7 @@ pub struct Machine<'a> {
     /// Whether loads and stores that are no pluglet's to make do nothing, and load anything, instead of ending the run.
     pub lenient: bool,
     random: fastrand::Rng,
-    uninitialised: Option<usize>,
+    uninitialised: Option<(usize, Kind)>,
 }
 
 impl<'a> Machine<'a> {
@@ -64,13 +64,24 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs the program from its first slot, for at most `steps` instructions.
-    pub fn run(mut self, steps: u64, host: &mut Host<'_>) -> Run {
+    pub fn run(self, steps: u64, host: &mut Host<'_>) -> Run {
+        self.run_watched(steps, host, &mut |_, _| {})
+    }
+
+    /// The same, with a look at each slot's registers before it is executed.
+    pub fn run_watched(
+        mut self,
+        steps: u64,
+        host: &mut Host<'_>,
+        watch: &mut dyn FnMut(usize, &[Option<u64>; Reg::COUNT]),
+    ) -> Run {
         let (mut slot, mut executed) = (0, 0);
         let end = loop {
             if executed == steps {
                 break End::OutOfSteps;
             }
             executed += 1;
+            watch(slot, &self.registers);
             match self.step(slot, host) {
                 Ok(next) => slot = next,
                 Err(end) => break end,
@@ -169,8 +180,8 @@ impl<'a> Machine<'a> {
     fn load(&mut self, slot: usize, address: u64, size: u8) -> Result<u64, End> {
         match self.memory.load(address, size) {
             Ok((word, written)) => {
-                if !written {
-                    self.uninitialised = self.uninitialised.or(Some(slot));
+                if !written && self.uninitialised.is_none() {
+                    self.uninitialised = self.memory.region(address).map(|region| (slot, region.kind));
                 }
                 Ok(word)
             }

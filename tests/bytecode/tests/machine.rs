@@ -71,10 +71,16 @@ fn memory_is_checked_at_every_access() {
 
 #[test]
 fn bytes_that_nobody_wrote_are_noticed() {
-    assert_eq!(run("r0 = *(u64 *)(r10 - 8); exit").uninitialised, Some(0));
-    assert_eq!(run("*(u32 *)(r10 - 8) = 1; r0 = *(u64 *)(r10 - 8); exit").uninitialised, Some(1));
+    assert_eq!(run("r0 = *(u64 *)(r10 - 8); exit").uninitialised, Some((0, Kind::Frame)));
+    assert_eq!(
+        run("*(u32 *)(r10 - 8) = 1; r0 = *(u64 *)(r10 - 8); exit").uninitialised,
+        Some((1, Kind::Frame))
+    );
     assert_eq!(run("*(u64 *)(r10 - 8) = 1; r0 = *(u32 *)(r10 - 6); exit").uninitialised, None);
-    assert_eq!(run("r1 = 16; call allocate; r0 = *(u8 *)(r0 + 0); exit").uninitialised, Some(2));
+    assert_eq!(
+        run("r1 = 16; call allocate; r0 = *(u8 *)(r0 + 0); exit").uninitialised,
+        Some((2, Kind::Allocation))
+    );
 }
 
 #[test]
@@ -197,4 +203,15 @@ fn arithmetic(random: &mut fastrand::Rng) -> Code {
     }
     items.push(Op::Exit.into());
     Code(items)
+}
+
+#[test]
+fn text_gives_the_program_it_was_written_of() {
+    let mut random = fastrand::Rng::with_seed(2);
+    for _ in 0..300 {
+        let code = arithmetic(&mut random);
+        assert_eq!(assemble(&code.to_string()).program(), code.program(), "{code}");
+        let code = pds_bytecode::generate::program(&mut random, &[]);
+        assert_eq!(assemble(&code.to_string()).program(), code.program(), "{code}");
+    }
 }

@@ -3,11 +3,11 @@
 //! Pure. A loop has one when some test on the way to all its latches can say "go on" so many times in a row and no more.
 
 use super::counter::{Counter, Order};
-use super::facts::{Changes, Facts};
+use super::facts::{Changes, Entry, Facts};
 use super::formula;
 use super::round::Round;
 use super::rounds::{Endless, Span, Test};
-use super::word::Place;
+use super::word::{Place, Word};
 use crate::analysis::Interval;
 use crate::cfg::{BlockId, LoopId};
 use crate::program::{Condition, Op, Operand, Reg};
@@ -25,8 +25,8 @@ pub struct LoopBound {
     pub counter: Place,
     /// By how much each round, modulo the counter's width.
     pub step: i64,
-    /// The slot of the test that ends it.
-    pub test: usize,
+    /// The slot of the test that ends it; `None` when it is known from all its exits together how far the counter gets.
+    pub test: Option<usize>,
 }
 
 /// Why a loop has no bound that is found.
@@ -66,7 +66,8 @@ pub enum Reason {
 pub(super) fn bound(facts: &Facts<'_>, id: LoopId, changes: &[Changes]) -> Result<LoopBound, Unbounded> {
     let natural = facts.cfg.natural_loop(id);
     let head = facts.cfg.block(natural.head).slots.start;
-    let round = Round::new(facts, id, changes);
+    let entry = facts.entry(id);
+    let round = Round::new(facts, id, &entry, changes);
     let mut best: Option<LoopBound> = None;
     let mut closest = Unbounded { head, test: None, reason: Reason::NoTest, registers: vec![] };
     for block in facts.cfg.loop_blocks(id) {
@@ -75,7 +76,7 @@ pub(super) fn bound(facts: &Facts<'_>, id: LoopId, changes: &[Changes]) -> Resul
         }
         let Some(exit) = Exit::at(facts, id, *block) else { continue };
         for exit in [exit, exit.swapped()] {
-            match exit.bound(facts, id, &round, head) {
+            match exit.bound(facts, &entry, &round, head) {
                 Ok(bound) if best.as_ref().is_none_or(|best| bound.rounds < best.rounds) => {
                     best = Some(bound)
                 }
@@ -89,7 +90,25 @@ pub(super) fn bound(facts: &Facts<'_>, id: LoopId, changes: &[Changes]) -> Resul
             }
         }
     }
-    best.ok_or(closest)
+    let counted = places(facts).filter_map(|place| by_numbers(facts, id, &round, head, place));
+    best.into_iter().chain(counted).min_by_key(|bound| bound.rounds).ok_or(closest)
+}
+
+fn places(facts: &Facts<'_>) -> impl Iterator<Item = Place> {
+    Reg::all().map(Place::Register).chain(facts.slots.iter().copied().map(Place::Slot))
+}
+
+/// The bound of a counter that is between two numbers whenever a round begins, and would have to leave them to wrap around.
+fn by_numbers(facts: &Facts<'_>, id: LoopId, round: &Round, head: usize, place: Place) -> Option<LoopBound> {
+    let next = round.next(place).filter(|next| next.base == Some(place))?;
+    let counter = Counter::new(Word::at_head(place), next)?;
+    let (step, size) = (counter.signed_step(), 1_u128 << counter.bits);
+    let stride = u128::from(step.unsigned_abs());
+    let numbers = facts.head(id).number(place);
+    let spans = [Order::Unsigned, Order::Signed].map(|order| order.span(numbers));
+    let farthest = spans.into_iter().map(|span| (span.most - span.least) as u128).min()?;
+    let rounds = farthest.checked_div(stride).filter(|_| farthest + stride < size)?;
+    Some(LoopBound { head, rounds, formula: None, counter: place, step, test: None })
 }
 
 /// A branch of which one way leaves the loop: the other is taken when `left condition right`.
@@ -123,7 +142,13 @@ impl Exit {
         Self { condition: self.condition.map(mirrored), left: self.right, right: self.left, ..self }
     }
 
-    fn bound(&self, facts: &Facts<'_>, id: LoopId, round: &Round, head: usize) -> Result<LoopBound, Reason> {
+    fn bound(
+        &self,
+        facts: &Facts<'_>,
+        entry: &Entry,
+        round: &Round,
+        head: usize,
+    ) -> Result<LoopBound, Reason> {
         let condition = self.condition.filter(|condition| *condition != Condition::Set);
         let condition = condition.ok_or(Reason::NoComparison)?;
         let words = round.end(self.block).ok_or(Reason::NoTest)?;
@@ -133,7 +158,7 @@ impl Exit {
         let counter = Counter::new(tested, next).ok_or(Reason::NoCounter)?;
         let (tested_numbers, limit_numbers) = self.numbers(facts);
         let order = counter.order(condition, tested_numbers, limit_numbers).ok_or(Reason::NoCounter)?;
-        let at_entry = facts.at_entry(id, place);
+        let at_entry = entry.number(place);
         let first = counter.first(order, tested, at_entry);
         let limit = words.operand(self.right).filter(|limit| round.is_fixed(*limit));
         let test = Test {
@@ -156,7 +181,7 @@ impl Exit {
             formula: formula.map(|formula| formula::least(&formula, rounds)),
             counter: place,
             step: counter.signed_step(),
-            test: self.slot,
+            test: Some(self.slot),
         })
     }
 

@@ -140,25 +140,52 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// What a place holds when a loop is entered.
-    pub fn at_entry(&self, id: LoopId, place: Place) -> Interval {
-        let Some(analysis) = self.analysis else { return Interval::FULL };
+    /// What is known at the head of a loop in every round.
+    pub fn head(&self, id: LoopId) -> Entry {
+        let analysis = self
+            .analysis
+            .and_then(|analysis| Some((analysis, analysis.entry(self.cfg.natural_loop(id).head)?)));
+        analysis.map_or_else(Entry::default, |(analysis, state)| Entry {
+            states: vec![state.clone()],
+            stack_bytes: analysis.platform().limits.stack_bytes,
+        })
+    }
+
+    /// What is known when a loop is entered.
+    pub fn entry(&self, id: LoopId) -> Entry {
+        let Some(analysis) = self.analysis else { return Entry::default() };
         let head = self.cfg.natural_loop(id).head;
+        let stack_bytes = analysis.platform().limits.stack_bytes;
+        // Nothing is known where execution begins.
         if head == Cfg::ENTRY {
-            return Interval::FULL;
+            return Entry::default();
         }
         let outside =
             self.cfg.block(head).predecessors.iter().filter(|from| !self.cfg.loop_contains(id, **from));
         let edges =
             outside.flat_map(|from| analysis.edges(*from).into_iter().zip(&self.cfg.block(*from).successors));
-        let states = edges.filter(|(_, to)| **to == head).filter_map(|(state, _)| state);
-        let number = |state: State| match place {
+        let states = edges.filter(|(_, to)| **to == head).filter_map(|(state, _)| state).collect();
+        Entry { states, stack_bytes }
+    }
+}
+
+/// What is known on each of some ways to a loop's head.
+#[derive(Default)]
+pub(super) struct Entry {
+    states: Vec<State>,
+    stack_bytes: u16,
+}
+
+impl Entry {
+    /// What a place holds.
+    pub fn number(&self, place: Place) -> Interval {
+        let number = |state: &State| match place {
             Place::Register(register) => state.register(register).value.number(),
             Place::Slot(offset) => {
-                let word = state.stack_word(offset, analysis.platform().limits.stack_bytes);
+                let word = state.stack_word(offset, self.stack_bytes);
                 word.map_or(Interval::FULL, |word| word.value.number())
             }
         };
-        states.map(number).reduce(Interval::join).unwrap_or(Interval::FULL)
+        self.states.iter().map(number).reduce(Interval::join).unwrap_or(Interval::FULL)
     }
 }

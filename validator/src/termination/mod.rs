@@ -7,7 +7,8 @@
 //! each time. What a test compares may have been copied, shifted by a constant, or cut to fewer bits. Loops in loops
 //! multiply. Counting down a list, halving, and whatever is not understood is inconclusive; so is irreducible flow.
 //!
-//! Assumed: helpers and the operations they run return; what [`crate::analysis`] assumes of them; and that the pluglet is not changed while it runs.
+//! Assumed: helpers and the operations they run return (see [`recursion`] for those that run each other);
+//! what [`crate::analysis`] assumes of them; and that the pluglet is not changed while it runs.
 //!
 //! A bound may be astronomic, as of a 64-bit counter that may start anywhere: it is finite, and `within-budget` says no.
 
@@ -16,6 +17,7 @@ mod count;
 mod counter;
 mod facts;
 mod formula;
+pub mod recursion;
 mod round;
 mod rounds;
 mod word;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Changes, Facts};
+use super::facts::{Changes, Entry, Facts};
 use super::word::{Place, Word, Words};
 use crate::cfg::{BlockId, LoopId};
 use crate::program::{AluOp, Op, Reg, Width};
@@ -20,7 +20,7 @@ pub(super) struct Round {
 
 impl Round {
     /// Follows one round of a loop. Of an inner loop nothing is known but what it leaves alone.
-    pub fn new(facts: &Facts<'_>, id: LoopId, changes: &[Changes]) -> Self {
+    pub fn new(facts: &Facts<'_>, id: LoopId, entry: &Entry, changes: &[Changes]) -> Self {
         let cfg = facts.cfg;
         let head = cfg.natural_loop(id).head;
         let mut ends: BTreeMap<BlockId, Words> = BTreeMap::new();
@@ -28,7 +28,7 @@ impl Round {
         blocks.sort_unstable();
         for block in blocks {
             let mut words = if block == head {
-                Words::at_head(&facts.slots)
+                at_head(facts, entry, changes[id.0])
             } else {
                 let before = cfg.block(block).predecessors.iter().filter(|from| **from < block);
                 let mut before = before.filter_map(|from| ends.get(from));
@@ -75,6 +75,17 @@ impl Round {
     pub fn is_fixed(&self, word: Word) -> bool {
         word.base.is_none_or(|place| self.next(place) == Some(Word::at_head(place)))
     }
+}
+
+/// Every place holds what it holds; of those that the loop leaves alone that may be known.
+fn at_head(facts: &Facts<'_>, entry: &Entry, changes: Changes) -> Words {
+    let mut words = Words::at_head(&facts.slots);
+    for register in Reg::all().filter(|register| changes.registers & register.bit() == 0) {
+        if let Some(value) = entry.number(Place::Register(register)).as_constant() {
+            words.set(register, Some(Word::constant(value)));
+        }
+    }
+    words
 }
 
 impl Words {

@@ -77,6 +77,10 @@ impl Word {
         match self.view {
             View::Whole => Some(Self { add: self.add.wrapping_add(number), ..self }),
             View::Zero(_) | View::Sign(_) => Some(Self { more: self.more.wrapping_add(number), ..self }),
+            // A sum may be shifted as a whole.
+            View::Left(bits) if number.trailing_zeros() >= bits => {
+                Some(Self { add: self.add.wrapping_add(number >> bits), ..self })
+            }
             View::Left(_) => None,
         }
     }

@@ -6,6 +6,7 @@
 mod loops;
 mod memory;
 
+use pds_validator::platform::{Access, Argument, ArgumentKind, Helper, Length, Platform, Returns, Scalar};
 use pds_validator::program::{AluOp, Condition, Op, Operand, Reg, Width};
 
 use crate::code::{Code, Item};
@@ -38,6 +39,40 @@ pub enum Pass {
     Text,
     /// An allocation.
     Allocation,
+}
+
+/// The helpers of a platform that can be called with what this generator makes.
+pub fn callees(platform: &Platform) -> Vec<Callee> {
+    platform.helpers.iter().filter_map(|(name, helper)| callee(name, helper)).collect()
+}
+
+fn callee(name: &str, helper: &Helper) -> Option<Callee> {
+    let small = |length: &Length| match *length {
+        Length::Bytes(bytes) => u16::try_from(bytes).ok().filter(|bytes| *bytes <= 128),
+        Length::Count { .. } | Length::TextWithin(_) | Length::Outputs => Some(128),
+        Length::Text | Length::Until { .. } | Length::CountAt(_) => None,
+    };
+    let pass = |argument: &Argument| {
+        Some(match &argument.kind {
+            ArgumentKind::Handle(_) => Pass::Context,
+            ArgumentKind::Number(Scalar::Word, _) => Pass::Word,
+            ArgumentKind::Number(_, Some(range)) => {
+                Pass::Number(i32::try_from(range.min).ok()?, i32::try_from(range.max).ok()?)
+            }
+            ArgumentKind::Number(..) => Pass::Number(0, 16),
+            ArgumentKind::Memory(Access::Reads, Length::Text) => Pass::Text,
+            ArgumentKind::Memory(Access::Fills | Access::MayWrite, length) => Pass::Room(small(length)?),
+            ArgumentKind::Memory(_, length) => Pass::Bytes(small(length)?),
+            ArgumentKind::Struct(_) => return None,
+            ArgumentKind::Freed => Pass::Allocation,
+        })
+    };
+    let arguments = helper.arguments.iter().map(pass).collect::<Option<_>>()?;
+    let allocates = match helper.returns {
+        Returns::Allocation { size, .. } => Some(size.0.into()),
+        _ => None,
+    };
+    Some(Callee { name: name.to_owned(), arguments, allocates })
 }
 
 /// A program that calls nothing but `callees`.
