@@ -11,7 +11,6 @@ use super::access::Grade;
 use super::argument::{ArgumentCause, Checked, Item, Write};
 use super::interval::Interval;
 use super::machine::Machine;
-use super::operation::Called;
 use super::report::{Part, Sink};
 use super::state::State;
 use super::value::{Allocation, Pointer, Region, Value, Word};

@@ -173,7 +173,6 @@ impl<'a> Machine<'a> {
         state.set(dst, if is_odd { odd } else { Value::Scalar(number.low(32)) });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one instruction, and where it stands")]
     fn alu(
         &self,
         operation: AluOp,

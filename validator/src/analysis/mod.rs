@@ -35,6 +35,7 @@ pub mod operation;
 mod report;
 mod result;
 mod state;
+mod touch;
 pub mod value;
 
 use crate::cfg::{BlockId, Cfg};
