@@ -99,12 +99,7 @@ impl Collector<'_, '_> {
             let field = entry.keys.get(&key);
             if field.is_none_or(|field| if is_setter { field.set.is_none() } else { field.get.is_none() }) {
                 let verb = if is_setter { "written" } else { "read" };
-                self.cause(
-                    slot,
-                    Verdict::Refuted,
-                    format!("{object} has no field {key} that can be {verb}"),
-                    vec![],
-                );
+                self.void(slot, format!("{object} has no field {key} that can be {verb}"));
                 continue;
             }
             let index = field

@@ -7,9 +7,12 @@ use std::ops::Range;
 use super::interval::Interval;
 use super::machine::Machine;
 use super::state::State;
-use super::value::{Known, Pointer, Region, Value, Word};
+use super::value::{Id, Known, Pointer, Region, Value, Word};
 use crate::platform::Monitor;
 use crate::program::Reg;
+
+/// Bytes from address 0 on where no platform has memory: an access there ends the pluglet, or its host.
+const FIRST_PAGE: u64 = 4096;
 
 /// How far an access or an argument is known to be good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,13 +89,15 @@ pub(super) struct Resolved {
     pub cause: Option<Cause>,
     /// The bytes of the frame that it may be in, and how many from the first on it is in for certain.
     pub frame: Option<(Range<u16>, u16)>,
+    /// The base of a pointer that is good unless it is null, in which case nothing is written and execution ends here.
+    pub ends_if_null: Option<Id>,
 }
 
 impl Resolved {
-    const PROVED: Self = Self { grade: Grade::Proved, cause: None, frame: None };
+    const PROVED: Self = Self { grade: Grade::Proved, cause: None, frame: None, ends_if_null: None };
 
     fn because(grade: Grade, cause: Cause) -> Self {
-        Self { grade, cause: Some(cause), frame: None }
+        Self { grade, cause: Some(cause), frame: None, ends_if_null: None }
     }
 }
 
@@ -113,8 +118,7 @@ impl Machine<'_> {
             Value::Unknown => self.left(Cause::Unknown),
             Value::MaybeFrame => Resolved::because(Grade::Unproved, Cause::MaybeFrame),
             Value::Scalar(number) => match number.add(offset).as_constant() {
-                // No platform has memory in the first page.
-                Some(..4096) => Resolved::because(Grade::Bad, Cause::Null),
+                Some(..FIRST_PAGE) => Resolved::because(Grade::Bad, Cause::Null),
                 _ => Resolved::because(Grade::Unproved, Cause::Number),
             },
             Value::Pointer(pointer) => {
@@ -145,7 +149,7 @@ impl Machine<'_> {
                 }
                 None => self.left(Cause::Unknown),
             },
-            Region::Metadata { bytes } => {
+            Region::Metadata { bytes, .. } => {
                 match fits(pointer.offset, size, Interval::constant(bytes.into())) {
                     Known::Always => Resolved::PROVED,
                     _ => self.left(Cause::MayBeOutOfBounds),
@@ -163,14 +167,18 @@ impl Machine<'_> {
             Region::Host(handle) if self.platform.handle(handle).heap => self.left(Cause::Unknown),
             Region::Host(_) => return Resolved::because(Grade::Bad, Cause::Opaque),
         };
-        if pointer.nullable {
-            return self.left(Cause::MaybeNull);
-        }
+        let mut resolved = resolved;
         if state.corrupted
             && resolved.grade == Grade::Proved
             && !matches!(pointer.region, Region::Data { .. })
         {
-            return self.left(Cause::AfterCorruption);
+            resolved = self.left(Cause::AfterCorruption);
+        }
+        if pointer.nullable {
+            let is_good = resolved.grade == Grade::Proved;
+            let in_first_page = fits(pointer.offset, size, Interval::constant(FIRST_PAGE)) == Known::Always;
+            resolved = self.left(Cause::MaybeNull);
+            resolved.ends_if_null = (is_good && in_first_page).then_some(pointer.base);
         }
         resolved
     }

@@ -84,7 +84,7 @@ fn order(
     let (shift, most) = match mine.region {
         Region::Frame => (frame_bytes.into(), frame_bytes.into()),
         Region::Allocation(allocation) => (0, state.allocations.get(&allocation)?.bytes.umin()),
-        Region::Metadata { bytes } => (0, bytes.into()),
+        Region::Metadata { bytes, .. } => (0, bytes.into()),
         Region::Data { .. } | Region::Host(_) => return None,
     };
     let shift = Interval::constant(shift);

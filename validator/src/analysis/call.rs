@@ -11,7 +11,6 @@ use super::access::Grade;
 use super::argument::{ArgumentCause, Checked, Item, Write};
 use super::interval::Interval;
 use super::machine::Machine;
-use super::operation::Called;
 use super::report::{Part, Sink};
 use super::state::State;
 use super::value::{Allocation, Pointer, Region, Value, Word};
@@ -63,6 +62,9 @@ impl Machine<'_> {
                 self.check_fields(state, sink, register, row[index].word, id, outputs, &mut effects);
             }
             self.passed_on(&row[index], &helper.arguments[index], &mut effects);
+        }
+        if let Some((allocation, word, bytes)) = self.kept(state, name, &mut effects) {
+            state.keep(allocation, word, bytes);
         }
         if let Some(called) = &called {
             self.run(state, sink, called, &mut effects);
@@ -188,6 +190,24 @@ impl Machine<'_> {
         }
     }
 
+    /// The allocation that a setter puts into a word of the plugin's contract. Its address escapes to nobody else.
+    fn kept(&self, state: &State, setter: &str, effects: &mut Effects) -> Option<(Allocation, u16, u32)> {
+        let object = self.platform.kept_by(setter)?;
+        let slot = self.argument_named(state, setter, "slot")?.number().as_constant()?;
+        let (word, bytes) = self.contract.get(object, u16::try_from(slot).ok()?)?;
+        let Value::Pointer(pointer) = self.argument_named(state, setter, "value")?.word.value else {
+            return None;
+        };
+        let kept = match pointer.region {
+            Region::Allocation(allocation) => Some((allocation, word, bytes)),
+            Region::Metadata { word: same, .. } if same == word => None,
+            _ => return None,
+        };
+        // Whoever finds it there keeps to the contract, or it is none.
+        effects.escapes.clear();
+        kept
+    }
+
     fn apply(&self, state: &mut State, effects: Effects) {
         effects.escapes.into_iter().for_each(|value| state.escape(value));
         effects.reads.iter().for_each(|bytes| state.escape_bytes(bytes));
@@ -204,6 +224,7 @@ impl Machine<'_> {
                     state.frame.fill(certain);
                 }
                 Write::May(bytes) => state.frame.may_write(bytes),
+                Write::UnlessNull(base) => state.refine_null(base, false),
                 Write::Anywhere => {}
             }
         }

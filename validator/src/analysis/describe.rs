@@ -44,7 +44,12 @@ impl Analysis<'_> {
                 let bytes = self.program().data(slot).map_or(0, |data| data.bytes.len());
                 format!("read-only data({bytes} bytes)")
             }
-            Region::Metadata { bytes } => format!("metadata({bytes} bytes)"),
+            Region::Metadata { word, bytes } => {
+                let word = self.contract().words().get(usize::from(word));
+                let name =
+                    word.map(|((object, slot), _)| format!("word {slot} of {object}")).unwrap_or_default();
+                format!("metadata({name}, {bytes} bytes)")
+            }
             Region::Host(handle) => format!("{} of the host", self.platform().handle(handle).name),
         };
         if pointer.offset != Interval::ZERO {

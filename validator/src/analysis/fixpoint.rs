@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::interval::Thresholds;
+use super::liveness::live;
 use super::machine::{Flow, Machine};
 use super::report::Sink;
 use super::state::State;
@@ -30,6 +31,8 @@ pub(super) struct Fixpoint<'a, 'b> {
     machine: &'b Machine<'a>,
     cfg: &'b Cfg,
     thresholds: Thresholds,
+    /// Registers that may still be read from each block's beginning on.
+    live: Vec<u16>,
     /// What holds at each block's beginning; `None` where no execution gets.
     entries: Vec<Option<State>>,
     steps: usize,
@@ -39,7 +42,9 @@ pub(super) struct Fixpoint<'a, 'b> {
 /// What holds at each block's beginning.
 pub(super) fn solve(machine: &Machine<'_>, cfg: &Cfg, limit: usize) -> Result<Vec<Option<State>>, Exhausted> {
     let thresholds = Thresholds::new(constants(machine.program));
-    let mut fixpoint = Fixpoint { machine, cfg, thresholds, entries: vec![None; cfg.len()], steps: 0, limit };
+    let live = live(machine.program, cfg, machine.platform);
+    let mut fixpoint =
+        Fixpoint { machine, cfg, thresholds, live, entries: vec![None; cfg.len()], steps: 0, limit };
     fixpoint.ascend()?;
     fixpoint.narrow()?;
     Ok(fixpoint.entries)
@@ -75,7 +80,8 @@ impl Fixpoint<'_, '_> {
         while let Some(block) = open.pop_first() {
             let edges = self.edges(block)?;
             for (state, to) in edges.into_iter().zip(&self.cfg.block(block).successors) {
-                let Some(state) = state else { continue };
+                let Some(mut state) = state else { continue };
+                state.forget_all_but(self.live[to.0]);
                 self.spend(state.weight())?;
                 let is_retreating = *to <= block;
                 meetings[to.0] += usize::from(is_retreating);
@@ -111,8 +117,10 @@ impl Fixpoint<'_, '_> {
                     let arriving = edges[from.0].iter().zip(&self.cfg.block(*from).successors);
                     for state in arriving.filter(|(_, to)| **to == id).filter_map(|(state, _)| state.as_ref())
                     {
-                        entry =
-                            Some(entry.map_or_else(|| state.canonical(), |entry| entry.join(state, None)));
+                        let mut state = state.clone();
+                        state.forget_all_but(self.live[id.0]);
+                        let joined = entry.map(|entry| entry.join(&state, None));
+                        entry = Some(joined.unwrap_or_else(|| state.canonical()));
                     }
                 }
                 self.spend(entry.as_ref().map_or(0, State::weight))?;

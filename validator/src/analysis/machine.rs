@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use super::access::{Access, Cause, Grade, Resolved};
 use super::branch::{branch_on_pointer, compare_equal};
+use super::contract::Contract;
 use super::interval::Interval;
 use super::report::Sink;
 use super::state::State;
@@ -19,6 +20,7 @@ use crate::program::{AluOp, ByteOrder, Condition, Op, Operand, Program, Reg, Wid
 pub(super) struct Machine<'a> {
     pub program: &'a Program,
     pub platform: &'a Platform,
+    pub contract: &'a Contract,
     pub frame_bytes: u16,
     /// Kinds of host pointers that something on the platform may leave dangling.
     pub any_invalidated: BTreeSet<HandleId>,
@@ -32,11 +34,11 @@ pub(super) enum Flow {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(program: &'a Program, platform: &'a Platform) -> Self {
+    pub fn new(program: &'a Program, platform: &'a Platform, contract: &'a Contract) -> Self {
         let of_helpers = platform.helpers.values().flat_map(|helper| &helper.effects.invalidates);
         let of_operations = platform.operations.values().flat_map(|operation| &operation.invalidates);
         let any_invalidated = of_helpers.chain(of_operations).copied().collect();
-        Self { program, platform, frame_bytes: platform.limits.stack_bytes, any_invalidated }
+        Self { program, platform, contract, frame_bytes: platform.limits.stack_bytes, any_invalidated }
     }
 
     /// What is known when the pluglet begins.
@@ -171,7 +173,6 @@ impl<'a> Machine<'a> {
         state.set(dst, if is_odd { odd } else { Value::Scalar(number.low(32)) });
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one instruction, and where it stands")]
     fn alu(
         &self,
         operation: AluOp,
@@ -247,8 +248,11 @@ impl<'a> Machine<'a> {
             };
             found = state.frame.load(bytes.start, access.size).filter(|_| is_exact);
         }
-        let Resolved { grade, cause, frame } = resolved;
+        let Resolved { grade, cause, frame, ends_if_null } = resolved;
         sink.access(state, access, grade, cause);
+        if let Some(base) = ends_if_null {
+            state.refine_null(base, false);
+        }
         let regions = frame.filter(|_| found.is_none()).map(|(bytes, _)| state.frame.regions_in(&bytes));
         let regions = regions.unwrap_or_default();
         let any = if access.size == 8 {
@@ -268,7 +272,8 @@ impl<'a> Machine<'a> {
     fn store(&self, access: Access, word: Word, state: &mut State, sink: &mut Sink<'_>) {
         let size = Interval::constant(access.size.into());
         let base = state.register(access.base);
-        let Resolved { grade, cause, frame } = self.resolve(state, base, access.offset, size, true);
+        let Resolved { grade, cause, frame, ends_if_null } =
+            self.resolve(state, base, access.offset, size, true);
         sink.access(state, access, grade, cause);
         match frame {
             Some((bytes, 1..)) => {
@@ -284,8 +289,10 @@ impl<'a> Machine<'a> {
             }
             None => {
                 state.escape(word.value);
-                if grade != Grade::Proved {
-                    state.corrupt();
+                match ends_if_null {
+                    Some(base) => state.refine_null(base, false),
+                    None if grade == Grade::Proved => {}
+                    None => state.corrupt(),
                 }
             }
         }

@@ -11,6 +11,7 @@
 //! Assumed:
 //! - Helpers do of the program's memory what the platform's table says, and so do operations in that table, whoever replaced
 //!   them: see [`call`] and [`operation`].
+//! - Words of metadata are what the plugin's [`Contract`] says, if there is one.
 //! - The allocator is intact when the pluglet begins, and other threads leave its memory alone.
 //! - Nothing of stores through pointers that are not known to be good: each may have overwritten the frame, and made
 //!   the host write anywhere in a later call.
@@ -23,15 +24,18 @@ mod arithmetic;
 mod branch;
 pub mod call;
 mod compare;
+pub mod contract;
 mod describe;
 mod fixpoint;
 mod frame;
 mod interval;
+mod liveness;
 mod machine;
 pub mod operation;
 mod report;
 mod result;
 mod state;
+mod touch;
 pub mod value;
 
 use crate::cfg::{BlockId, Cfg};
@@ -39,6 +43,7 @@ use crate::platform::{Helper, Platform};
 use crate::program::{Program, Reg};
 pub use access::{Access, Cause, Grade};
 pub use argument::ArgumentCause;
+pub use contract::Contract;
 pub use fixpoint::Exhausted;
 pub use frame::Frame;
 pub use interval::{Interval, Thresholds};
@@ -59,7 +64,7 @@ pub struct Analysis<'a> {
     entries: Vec<Option<State>>,
 }
 
-/// Interprets a program whose flow is `cfg`, in at most `steps`.
+/// Interprets a program whose flow is `cfg`, in at most `steps`. Nothing is known of what is in metadata.
 ///
 /// # Errors
 /// [`Exhausted`] when that takes more steps.
@@ -69,7 +74,22 @@ pub fn analyse<'a>(
     platform: &'a Platform,
     steps: usize,
 ) -> Result<Analysis<'a>, Exhausted> {
-    let machine = Machine::new(program, platform);
+    static NOTHING: Contract = Contract::EMPTY;
+    analyse_under(program, cfg, platform, &NOTHING, steps)
+}
+
+/// As [`analyse`], for a pluglet of a plugin whose pluglets all keep to `contract`.
+///
+/// # Errors
+/// [`Exhausted`] when that takes more steps.
+pub fn analyse_under<'a>(
+    program: &'a Program,
+    cfg: &'a Cfg,
+    platform: &'a Platform,
+    contract: &'a Contract,
+    steps: usize,
+) -> Result<Analysis<'a>, Exhausted> {
+    let machine = Machine::new(program, platform, contract);
     let entries = fixpoint::solve(&machine, cfg, steps)?;
     Ok(Analysis { machine, cfg, entries })
 }
@@ -88,6 +108,11 @@ impl<'a> Analysis<'a> {
     /// The platform it is for.
     pub fn platform(&self) -> &'a Platform {
         self.machine.platform
+    }
+
+    /// What it relies on in the plugin's other pluglets.
+    pub fn contract(&self) -> &'a Contract {
+        self.machine.contract
     }
 
     /// What is known at a block's beginning; `None` where no execution gets.

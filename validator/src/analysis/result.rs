@@ -30,7 +30,7 @@ impl Machine<'_> {
                 let input = |index: usize| called.inputs.get(index).copied().flatten();
                 self.result(&operation.returns, input, &operation.inputs, state)
             }
-            None => self.field(slot, state).or_else(|| {
+            None => self.field(slot, state).or_else(|| self.metadata(slot, state)).or_else(|| {
                 let argument = |index: usize| row.get(index).map(|item| item.word);
                 self.result(&helper.returns, argument, &helper.arguments, state)
             }),
@@ -52,6 +52,17 @@ impl Machine<'_> {
             Field::Fixed(Type::Scalar(scalar)) => Some(number(scalar, None)),
             Field::Input | Field::Output | Field::Return => None,
         }
+    }
+
+    /// What a word of metadata is, of a getter with a constant slot, by the plugin's contract.
+    fn metadata(&self, slot: usize, state: &mut State) -> Option<Word> {
+        let name = self.program.helper(slot)?;
+        let object = self.platform.found_by(name)?;
+        let slot = self.argument_named(state, name, "slot")?.number().as_constant()?;
+        let (word, bytes) = self.contract.get(object, u16::try_from(slot).ok()?)?;
+        let base = state.fresh_id();
+        let pointer = Pointer::to(Region::Metadata { word, bytes }, true, base);
+        Some(Word::new(Value::Pointer(pointer), Id::default()))
     }
 
     /// The argument of a helper that has a name.

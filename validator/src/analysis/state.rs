@@ -24,6 +24,8 @@ pub struct State {
     /// Whether memory may have been written through a pointer that is not known to be good: allocations and the host's
     /// memory may then be anything.
     pub corrupted: bool,
+    /// Words of the plugin's contract that lead to memory whose address was given to somebody besides.
+    pub(super) shared: BTreeSet<u16>,
     /// Above all ids in use.
     next_id: u32,
 }
@@ -55,6 +57,7 @@ impl State {
             allocations: BTreeMap::new(),
             frame_escaped: false,
             corrupted: false,
+            shared: BTreeSet::new(),
             next_id: 1,
         };
         let base = state.fresh_id();
@@ -100,6 +103,15 @@ impl State {
     pub(super) fn lose_arguments(&mut self) {
         for register in &mut self.registers[1..=5] {
             *register = Word::new(Value::Uninitialised, Id(0));
+        }
+    }
+
+    /// Drops what is known of registers that are not read any more.
+    pub(super) fn forget_all_but(&mut self, live: u16) {
+        for (index, register) in self.registers.iter_mut().enumerate() {
+            if live & 1 << index == 0 {
+                *register = Word::new(Value::Uninitialised, Id(0));
+            }
         }
     }
 
@@ -177,10 +189,29 @@ impl State {
     }
 
     pub(super) fn lose_track_of(&mut self, region: Region) {
-        if let Region::Allocation(allocation) = region
-            && let Some(memory) = self.allocations.get_mut(&allocation)
-        {
-            memory.escaped = true;
+        match region {
+            Region::Allocation(allocation) => {
+                if let Some(memory) = self.allocations.get_mut(&allocation) {
+                    memory.escaped = true;
+                }
+            }
+            Region::Metadata { word, .. } => {
+                self.shared.insert(word);
+            }
+            Region::Frame | Region::Data { .. } | Region::Host(_) => {}
+        }
+    }
+
+    /// An allocation was put into a word of the plugin's contract: it is what is found there from now on.
+    pub(super) fn keep(&mut self, allocation: Allocation, word: u16, bytes: u32) {
+        let (before, after) = (Region::Allocation(allocation), Region::Metadata { word, bytes });
+        self.frame.rename(before, after);
+        for one in self.words_mut() {
+            if let Value::Pointer(pointer) = &mut one.value
+                && pointer.region == before
+            {
+                pointer.region = after;
+            }
         }
     }
 
@@ -193,9 +224,6 @@ impl State {
     pub(super) fn corrupt(&mut self) {
         self.corrupted = true;
         self.frame.may_write_all();
-        for memory in self.allocations.values_mut() {
-            memory.escaped = true;
-        }
     }
 
     /// The address of an allocation was given back to its allocator.
@@ -256,6 +284,7 @@ impl State {
             allocations,
             frame_escaped: self.frame_escaped || other.frame_escaped,
             corrupted: self.corrupted || other.corrupted,
+            shared: self.shared.union(&other.shared).copied().collect(),
             next_id: joiner.ids.len() as u32 + 1,
         };
         joiner.lost.into_iter().for_each(|region| joined.lose_track_of(region));

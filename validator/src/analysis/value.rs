@@ -70,6 +70,8 @@ pub enum Region {
     },
     /// Memory that pluglets of this plugin keep in a word of metadata, of the size that all of them agree on.
     Metadata {
+        /// Which word, of the contract's.
+        word: u16,
         /// Its bytes.
         bytes: u32,
     },

@@ -127,4 +127,19 @@ impl Platform {
     pub fn written_by(&self, helper: &str) -> Option<&Object> {
         self.objects.values().find(|object| object.setter.as_deref() == Some(helper))
     }
+
+    /// The object, by name, on which `helper` sets a word of metadata.
+    pub fn kept_by(&self, helper: &str) -> Option<&str> {
+        self.with_metadata(|metadata| metadata.setter == helper)
+    }
+
+    /// The object, by name, on which `helper` reads a word of metadata.
+    pub fn found_by(&self, helper: &str) -> Option<&str> {
+        self.with_metadata(|metadata| metadata.getter == helper)
+    }
+
+    fn with_metadata(&self, is_it: impl Fn(&Metadata) -> bool) -> Option<&str> {
+        let found = self.objects.iter().find(|(_, object)| object.metadata.as_ref().is_some_and(&is_it));
+        found.map(|(name, _)| name.as_str())
+    }
 }

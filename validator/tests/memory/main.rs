@@ -6,6 +6,7 @@ mod calls;
 mod frame;
 mod heap;
 mod joins;
+mod metadata;
 mod pointers;
 
 use std::sync::LazyLock;
