@@ -45,6 +45,8 @@ impl Passed<'_, '_> {
             ArgumentKind::Handle(handle) => host.handles.get(handle).filter(|is| **is == word).map(|_| ()),
             ArgumentKind::Memory(access, length) => {
                 let bytes = self.length(word, *length, memory)?;
+                // Nothing is in the first page, and whoever writes there is ended.
+                host.is_ended |= word < 4096 && bytes > 0 && *access == Access::Fills;
                 touch(host, memory, word, bytes, *access)
             }
             ArgumentKind::Struct(id) => self.serve_fields(host, memory, word, usize::from(id.0)),

@@ -2,7 +2,10 @@
 //!
 //! Results are any that the table allows, the extremes most often; what helpers may write they write, with anything; what they
 //! were given to keep they write or free later; and whoever passes an address to write to that the table does not allow finds all
-//! memory overwritten. Addresses of the program's own memory turn up wherever a word may be anything.
+//! memory overwritten.
+//!
+//! Some hosts guess: addresses of the program's own memory turn up wherever a word may be anything. Those do nothing later
+//! with what they were given to keep, since they would know of addresses that nobody gave them.
 
 mod arguments;
 
@@ -28,20 +31,26 @@ pub struct Adversary<'a> {
     metadata: BTreeMap<(&'a str, u64), u64>,
     /// Addresses that the host was given to keep.
     kept: Vec<u64>,
+    guesses: bool,
     /// Whether some call had an argument that the table does not allow.
     pub is_misused: bool,
+    /// Whether the host, and the run with it, was ended by such a call.
+    is_ended: bool,
 }
 
 impl<'a> Adversary<'a> {
     /// A host whose choices depend on a seed.
     pub fn new(platform: &'a Platform, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
         Self {
             platform,
-            random: fastrand::Rng::with_seed(seed),
+            guesses: random.bool(),
+            random,
             handles: BTreeMap::new(),
             metadata: BTreeMap::new(),
             kept: Vec::new(),
             is_misused: false,
+            is_ended: false,
         }
     }
 
@@ -54,7 +63,7 @@ impl<'a> Adversary<'a> {
     /// Runs a helper.
     ///
     /// # Errors
-    /// When it has no memory left, or is not the platform's: either ends the run.
+    /// When there is no memory left, when there is no such helper, or when the host is ended: each ends the run.
     pub fn call(
         &mut self,
         name: &str,
@@ -74,6 +83,9 @@ impl<'a> Adversary<'a> {
             passed.outputs = 8 * operation.outputs.len() as u64;
         }
         let keeps_to_it = passed.serve(self, memory) && helper.unusable.is_none();
+        if self.is_ended {
+            return Err(Fault::Argument);
+        }
         if !keeps_to_it {
             self.is_misused = true;
             self.scribble_everywhere(memory);
@@ -95,7 +107,7 @@ impl<'a> Adversary<'a> {
 
     /// What others may do when they get to run.
     fn later(&mut self, helper: &Helper, memory: &mut Memory) {
-        for address in self.kept.clone() {
+        for address in if self.guesses { vec![] } else { self.kept.clone() } {
             let Some(region) = memory.region(address) else { continue };
             match self.random.u8(..10) {
                 0..3 => arguments::scribble(&mut self.random, region, 16),
@@ -125,7 +137,7 @@ impl<'a> Adversary<'a> {
             2 => self.random.u64(..300),
             3 => 1 << self.random.u32(..64),
             4 => (1_u64 << self.random.u32(..64)).wrapping_sub(1),
-            5 => {
+            5 if self.guesses => {
                 let region = &memory.regions[self.random.usize(..memory.regions.len())];
                 region.base.wrapping_add(self.random.u64(..=region.bytes.len() as u64))
             }
