@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::interval::Interval;
-use super::value::{Known, Region, Value, Word};
+use super::value::{Known, Region, Taint, Value, Word};
 
 /// A stack frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Frame {
     pub(super) cells: BTreeMap<u16, Cell>,
     /// Bytes that may hold an address, or a part of one, that no cell tells of: the first, one past the last, the region.
     hidden: BTreeSet<(u16, u16, Region)>,
+    /// Whether any bytes may hold an address of the pluglet's own memory, nobody knows of which.
+    hides_own: bool,
 }
 
 /// What a store of `size` bytes left: the lower bytes of a word.
@@ -35,6 +37,7 @@ impl Frame {
             touched: Bits::new(bytes),
             cells: BTreeMap::new(),
             hidden: BTreeSet::new(),
+            hides_own: false,
         }
     }
 
@@ -103,9 +106,26 @@ impl Frame {
             .collect()
     }
 
+    /// Whether some bytes may hold an address of the pluglet's own memory, nobody knows of which.
+    pub(super) fn may_hold_own(&self, bytes: &Range<u16>) -> bool {
+        let cells = self.cells.range(bytes.start.saturating_sub(7)..bytes.end);
+        self.hides_own
+            || cells
+                .into_iter()
+                .any(|(_, cell)| matches!(cell.word.value, Value::MaybeOwn | Value::MaybeFrame))
+    }
+
+    /// What a word that is read from some bytes may be made of.
+    pub(super) fn taint_in(&self, bytes: &Range<u16>) -> Taint {
+        let regions = self.regions_in(bytes).into_iter().map(Region::taint).max();
+        let own = if self.may_hold_own(bytes) { Taint::Own } else { Taint::None };
+        regions.unwrap_or(Taint::None).max(own)
+    }
+
     /// A value, or a part of it, may be in some bytes, and no cell tells.
     pub(super) fn hide(&mut self, bytes: Range<u16>, value: Value) {
         self.hidden.extend(value.region().map(|region| (bytes.start, bytes.end, region)));
+        self.hides_own |= matches!(value, Value::MaybeOwn | Value::MaybeFrame);
     }
 
     /// A region got another name.
@@ -139,6 +159,7 @@ impl Frame {
         let mut joined = Self {
             cells: BTreeMap::new(),
             hidden: self.hidden.union(&other.hidden).copied().collect(),
+            hides_own: self.hides_own || other.hides_own,
             written: self.written.and(&other.written),
             touched: self.touched.or(&other.touched),
         };
