@@ -17,10 +17,9 @@ pub struct Frame {
     touched: Bits,
     /// Words and parts of words that a store left, by their first byte; they do not overlap.
     pub(super) cells: BTreeMap<u16, Cell>,
-    /// Bytes that may hold an address, or a part of one, that no cell tells of: the first, one past the last, the region.
-    hidden: BTreeSet<(u16, u16, Region)>,
-    /// Whether any bytes may hold an address of the pluglet's own memory, nobody knows of which.
-    hides_own: bool,
+    /// Bytes that may hold an address, or a part of one, that no cell tells of: the first, one past the last,
+    /// the region, which is `None` for any of the pluglet's own memory.
+    hidden: BTreeSet<(u16, u16, Option<Region>)>,
 }
 
 /// What a store of `size` bytes left: the lower bytes of a word.
@@ -37,7 +36,6 @@ impl Frame {
             touched: Bits::new(bytes),
             cells: BTreeMap::new(),
             hidden: BTreeSet::new(),
-            hides_own: false,
         }
     }
 
@@ -102,17 +100,20 @@ impl Frame {
         let hidden = self.hidden.iter().filter(|(from, to, _)| *from < end && *to > start);
         cells
             .filter_map(|(_, cell)| cell.word.value.region())
-            .chain(hidden.map(|(.., region)| *region))
+            .chain(hidden.filter_map(|(.., region)| *region))
             .collect()
     }
 
     /// Whether some bytes may hold an address of the pluglet's own memory, nobody knows of which.
     pub(super) fn may_hold_own(&self, bytes: &Range<u16>) -> bool {
-        let cells = self.cells.range(bytes.start.saturating_sub(7)..bytes.end);
-        self.hides_own
-            || cells
-                .into_iter()
-                .any(|(_, cell)| matches!(cell.word.value, Value::MaybeOwn | Value::MaybeFrame))
+        let Range { start, end } = *bytes;
+        let mut cells = self.cells.range(start.saturating_sub(7)..end);
+        let mut hidden = self.hidden.iter().filter(|(.., region)| region.is_none());
+        hidden.any(|(from, to, _)| *from < end && *to > start)
+            || cells.any(|(at, cell)| {
+                at + u16::from(cell.size) > start
+                    && matches!(cell.word.value, Value::MaybeOwn | Value::MaybeFrame)
+            })
     }
 
     /// What a word that is read from some bytes may be made of.
@@ -124,13 +125,16 @@ impl Frame {
 
     /// A value, or a part of it, may be in some bytes, and no cell tells.
     pub(super) fn hide(&mut self, bytes: Range<u16>, value: Value) {
-        self.hidden.extend(value.region().map(|region| (bytes.start, bytes.end, region)));
-        self.hides_own |= matches!(value, Value::MaybeOwn | Value::MaybeFrame);
+        let Range { start, end } = bytes;
+        self.hidden.extend(value.region().map(|region| (start, end, Some(region))));
+        if matches!(value, Value::MaybeOwn | Value::MaybeFrame) {
+            self.hidden.insert((start, end, None));
+        }
     }
 
     /// A region got another name.
     pub(super) fn rename(&mut self, before: Region, after: Region) {
-        let renamed = |region| if region == before { after } else { region };
+        let renamed = |region| if region == Some(before) { Some(after) } else { region };
         self.hidden = std::mem::take(&mut self.hidden)
             .into_iter()
             .map(|(start, end, region)| (start, end, renamed(region)))
@@ -159,7 +163,6 @@ impl Frame {
         let mut joined = Self {
             cells: BTreeMap::new(),
             hidden: self.hidden.union(&other.hidden).copied().collect(),
-            hides_own: self.hides_own || other.hides_own,
             written: self.written.and(&other.written),
             touched: self.touched.or(&other.touched),
         };
