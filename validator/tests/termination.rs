@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use pds_bytecode::assembly::program;
 use pds_plugin::manifest::Manifest;
@@ -313,6 +314,39 @@ fn loops_nested_too_deep_are_not_proved() {
     };
     assert!(most(&nested(16)) > 1 << 16);
     check_cause(&nested(17), "too deep");
+}
+
+#[test]
+fn longest_programs_take_no_time() {
+    let slots = |body: &dyn Fn(usize) -> String| (0..200).map(body).collect::<String>();
+    // Loops nested as deep as is looked into, around branches and words of the stack without number.
+    let heads: String = (0..16).map(|i| format!("r6 = 0\nh{i}: ")).collect();
+    let tails: String = (0..16).rev().map(|i| format!("r6 += 1; if r6 < 9 goto h{i}\n")).collect();
+    let stores = slots(&|i| format!("*(u64 *)(r10 - {}) = 0\n", 8 * (i + 1)));
+    let branches: String =
+        (0..10_000).map(|i| format!("if r7 == {i} goto b{i}\nr8 = r7\nb{i}: r8 += 1\n")).collect();
+    let nested = format!(
+        "r7 = *(u64 *)(r1 + 0); r8 = 0; r0 = 0; {stores}\n{heads}\n{stores}\n{branches}\n{tails}\nexit"
+    );
+    // Loops without number, one after the other, each with a call.
+    let one = |i: usize| {
+        format!("r6 = 0\nl{i}: r1 = r9; r2 = 1; r3 = 0; call get_cnx; r6 += 1; if r6 < 5 goto l{i}\n")
+    };
+    let many: String = (0..4_000).map(one).collect();
+    let many = format!("r9 = r1; {stores}\n{many}\nr0 = 0; exit");
+    for text in [nested, many] {
+        let program = program(&text);
+        let cfg = Cfg::new(&program);
+        let begun = Instant::now();
+        let analysis = analyse(&program, &cfg, &PLATFORM, DEFAULT_STEPS).ok();
+        let analysed = begun.elapsed();
+        let found = verify(&program, &cfg, analysis.as_ref());
+        println!("{} slots: {analysed:?} to analyse, {:?} in all", program.len(), begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(
+            found.loops.len() + found.judgement.causes.len() + found.judgement.more == cfg.loops().count()
+        );
+    }
 }
 
 #[test]

@@ -90,7 +90,8 @@ pub(super) fn bound(facts: &Facts<'_>, id: LoopId, changes: &[Changes]) -> Resul
             }
         }
     }
-    let counted = places(facts).filter_map(|place| by_numbers(facts, id, &round, head, place));
+    let always = facts.head(id);
+    let counted = places(facts).filter_map(|place| by_numbers(&always, &round, head, place));
     best.into_iter().chain(counted).min_by_key(|bound| bound.rounds).ok_or(closest)
 }
 
@@ -99,12 +100,12 @@ fn places(facts: &Facts<'_>) -> impl Iterator<Item = Place> {
 }
 
 /// The bound of a counter that is between two numbers whenever a round begins, and would have to leave them to wrap around.
-fn by_numbers(facts: &Facts<'_>, id: LoopId, round: &Round, head: usize, place: Place) -> Option<LoopBound> {
+fn by_numbers(always: &Entry, round: &Round, head: usize, place: Place) -> Option<LoopBound> {
     let next = round.next(place).filter(|next| next.base == Some(place))?;
     let counter = Counter::new(Word::at_head(place), next)?;
     let (step, size) = (counter.signed_step(), 1_u128 << counter.bits);
     let stride = u128::from(step.unsigned_abs());
-    let numbers = facts.head(id).number(place);
+    let numbers = always.number(place);
     let spans = [Order::Unsigned, Order::Signed].map(|order| order.span(numbers));
     let farthest = spans.into_iter().map(|span| (span.most - span.least) as u128).min()?;
     let rounds = farthest.checked_div(stride).filter(|_| farthest + stride < size)?;

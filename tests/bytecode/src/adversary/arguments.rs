@@ -15,8 +15,10 @@ pub(super) struct Passed<'a, 'b> {
 }
 
 impl Passed<'_, '_> {
-    /// Does to memory what the table says; `None` when an argument is such that the host may have written anywhere.
-    pub fn serve(&self, host: &mut Adversary<'_>, memory: &mut Memory) -> Option<()> {
+    /// Does to memory what the table says, of every argument whatever the others are; false when one is such that the host
+    /// may have written anywhere.
+    pub fn serve(&self, host: &mut Adversary<'_>, memory: &mut Memory) -> bool {
+        let mut keeps_to_it = true;
         for (argument, word) in self.arguments.iter().zip(self.words) {
             if argument.keeps {
                 host.kept.push(*word);
@@ -24,34 +26,37 @@ impl Passed<'_, '_> {
             if *word == 0 && argument.nullable {
                 continue;
             }
-            match &argument.kind {
-                // Neither lets the host touch the pluglet's memory, unless it is told that something of its own is there.
-                ArgumentKind::Number(scalar, range) => {
-                    host.is_misused |= in_range(*word, *scalar, *range).is_none();
+            let served = self.serve_one(host, memory, &argument.kind, *word);
+            host.is_misused |= served.is_none();
+            keeps_to_it &= served.is_some() || is_harmless(memory, &argument.kind, *word);
+        }
+        keeps_to_it
+    }
+
+    fn serve_one(
+        &self,
+        host: &mut Adversary<'_>,
+        memory: &mut Memory,
+        kind: &ArgumentKind,
+        word: u64,
+    ) -> Option<()> {
+        match kind {
+            ArgumentKind::Number(scalar, range) => in_range(word, *scalar, *range),
+            ArgumentKind::Handle(handle) => host.handles.get(handle).filter(|is| **is == word).map(|_| ()),
+            ArgumentKind::Memory(access, length) => {
+                let bytes = self.length(word, *length, memory)?;
+                touch(host, memory, word, bytes, *access)
+            }
+            ArgumentKind::Struct(id) => self.serve_fields(host, memory, word, usize::from(id.0)),
+            ArgumentKind::Freed => {
+                let region = memory.region(word)?;
+                if region.kind != Kind::Allocation || region.base != word || !region.live {
+                    return None;
                 }
-                ArgumentKind::Handle(handle) => {
-                    let is_it = host.handles.get(handle) == Some(word);
-                    host.is_misused |= !is_it;
-                    let is_own = memory.region(*word).is_some_and(|region| region.kind != Kind::Host);
-                    if is_own && !is_it {
-                        return None;
-                    }
-                }
-                ArgumentKind::Memory(access, length) => {
-                    let bytes = self.length(*word, *length, memory)?;
-                    touch(host, memory, *word, bytes, *access)?;
-                }
-                ArgumentKind::Struct(id) => self.serve_fields(host, memory, *word, usize::from(id.0))?,
-                ArgumentKind::Freed => {
-                    let region = memory.region(*word)?;
-                    if region.kind != Kind::Allocation || region.base != *word || !region.live {
-                        return None;
-                    }
-                    region.live = false;
-                }
+                region.live = false;
+                Some(())
             }
         }
-        Some(())
     }
 
     fn serve_fields(
@@ -111,6 +116,16 @@ impl Passed<'_, '_> {
             Length::Outputs => Some(self.outputs),
             other => sized(other, &count),
         }
+    }
+}
+
+/// Whether the host writes nothing of the pluglet's when this argument is wrong: it only reads, or knows nothing of where the
+/// pluglet's memory is.
+fn is_harmless(memory: &mut Memory, kind: &ArgumentKind, word: u64) -> bool {
+    match kind {
+        ArgumentKind::Number(..) | ArgumentKind::Memory(Access::Reads, _) => true,
+        ArgumentKind::Handle(_) => memory.region(word).is_none_or(|region| region.kind == Kind::Host),
+        _ => false,
     }
 }
 

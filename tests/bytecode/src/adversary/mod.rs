@@ -1,8 +1,8 @@
 //! A host that does the worst a platform's table lets it do.
 //!
 //! Results are any that the table allows, the extremes most often; what helpers may write they write, with anything; what they
-//! were given to keep they write or free later; and whoever passes an argument that the table does not allow finds all memory
-//! overwritten. Addresses of the program's own memory turn up wherever a word may be anything.
+//! were given to keep they write or free later; and whoever passes an address to write to that the table does not allow finds all
+//! memory overwritten. Addresses of the program's own memory turn up wherever a word may be anything.
 
 mod arguments;
 
@@ -73,12 +73,12 @@ impl<'a> Adversary<'a> {
         if let Some(operation) = operation {
             passed.outputs = 8 * operation.outputs.len() as u64;
         }
-        let misused = helper.unusable.is_some() || passed.serve(self, memory).is_none();
-        self.is_misused |= misused;
-        if misused {
+        let keeps_to_it = passed.serve(self, memory) && helper.unusable.is_none();
+        if !keeps_to_it {
+            self.is_misused = true;
             self.scribble_everywhere(memory);
         }
-        if let Some(operation) = operation.filter(|_| !misused) {
+        if let Some(operation) = operation.filter(|_| keeps_to_it) {
             self.outputs(helper, operation, &words, memory);
         }
         if let Some(setter) = self.metadata_slot(name, true) {
