@@ -114,8 +114,10 @@ impl Machine<'_> {
         let offset = Interval::constant(i64::from(offset) as u64);
         match word.value {
             Value::Uninitialised => Resolved::because(Grade::Unproved, Cause::Uninitialised),
-            Value::Unknown if state.frame_escaped => Resolved::because(Grade::Unproved, Cause::MaybeFrame),
-            Value::Unknown => self.left(Cause::Unknown),
+            Value::Unknown | Value::MaybeOwn if state.frame_escaped => {
+                Resolved::because(Grade::Unproved, Cause::MaybeFrame)
+            }
+            Value::Unknown | Value::MaybeOwn => self.left(Cause::Unknown),
             Value::MaybeFrame => Resolved::because(Grade::Unproved, Cause::MaybeFrame),
             Value::Scalar(number) => match number.add(offset).as_constant() {
                 Some(..FIRST_PAGE) => Resolved::because(Grade::Bad, Cause::Null),

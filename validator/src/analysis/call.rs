@@ -13,7 +13,7 @@ use super::interval::Interval;
 use super::machine::Machine;
 use super::report::{Part, Sink};
 use super::state::State;
-use super::value::{Allocation, Pointer, Region, Value, Word};
+use super::value::{Allocation, Pointer, Region, Taint, Value, Word};
 use crate::platform::{Access, Argument, ArgumentKind, HandleId, Helper, Returns, Runs, Scalar, StructId};
 use crate::program::Reg;
 
@@ -61,7 +61,7 @@ impl Machine<'_> {
             if let ArgumentKind::Struct(id) = helper.arguments[index].kind {
                 self.check_fields(state, sink, register, row[index].word, id, outputs, &mut effects);
             }
-            self.passed_on(&row[index], &helper.arguments[index], &mut effects);
+            self.passed_on(state, &row, index, &helper.arguments[index], &mut effects);
         }
         if let Some((allocation, word, bytes)) = self.kept(state, name, &mut effects) {
             state.keep(allocation, word, bytes);
@@ -69,7 +69,7 @@ impl Machine<'_> {
         if let Some(called) = &called {
             self.run(state, sink, called, &mut effects);
         }
-        let may_be_frame = row.iter().any(|item| item.word.value.may_be_frame());
+        let taint = row.iter().map(|item| item.word.value.taint()).max().unwrap_or(Taint::None);
         let result = self.call_result(slot, helper, &row, called.as_ref(), &effects, state);
         self.apply(state, effects);
         state.lose_arguments();
@@ -83,7 +83,7 @@ impl Machine<'_> {
                 state.allocate(slot, bytes, nullable);
             }
             // It may be any of the arguments.
-            (None, _) => state.set(Reg::R0, Value::unknown(may_be_frame)),
+            (None, _) => state.set(Reg::R0, Value::unknown(taint)),
         }
     }
 
@@ -96,7 +96,7 @@ impl Machine<'_> {
         effects.reads.push(0..self.frame_bytes);
         self.apply(state, effects);
         state.lose_arguments();
-        state.set(Reg::R0, Value::unknown(state.frame_escaped));
+        state.set(Reg::R0, if state.frame_escaped { Value::MaybeFrame } else { Value::MaybeOwn });
     }
 
     /// What the table says of a helper as a whole.
@@ -118,13 +118,18 @@ impl Machine<'_> {
             effects.add(state, sink, Part::Call, checked);
         }
         if let Some(format) = helper.values {
-            let shown = argument_registers().skip(row.len());
-            effects.escapes.extend(shown.map(|register| state.register(register).value));
             let format = row.get(usize::from(format.0)).and_then(|item| self.text(item.word.value));
-            if !format.is_some_and(shows_only_numbers) {
-                let checked = Checked::because(Grade::Unproved, ArgumentCause::Format);
-                effects.add(state, sink, Part::Call, checked);
+            let mut checked = Checked::because(Grade::Unproved, ArgumentCause::Format);
+            match format.map(shown) {
+                Some(Shown::Numbers) => checked = Checked::PROVED,
+                Some(Shown::Strings) => {}
+                Some(Shown::Anything) | None => {
+                    let shown = argument_registers().skip(row.len());
+                    effects.escapes.extend(shown.map(|register| state.register(register).value));
+                    checked.write = Some(Write::Anywhere);
+                }
             }
+            effects.add(state, sink, Part::Call, checked);
         }
         match &helper.effects.runs {
             Runs::Any => (effects.runs, effects.runs_any) = (true, true),
@@ -169,14 +174,20 @@ impl Machine<'_> {
     }
 
     /// What becomes of an argument, and of what it points at.
-    pub(super) fn passed_on(&self, item: &Item, argument: &Argument, effects: &mut Effects) {
-        let value = item.word.value;
-        if let ArgumentKind::Memory(Access::Reads | Access::Updates, _) = argument.kind
-            && let Value::Pointer(Pointer { region: Region::Frame, offset, .. }) = value
+    pub(super) fn passed_on(
+        &self,
+        state: &State,
+        row: &[Item],
+        index: usize,
+        argument: &Argument,
+        effects: &mut Effects,
+    ) {
+        let value = row[index].word.value;
+        if let ArgumentKind::Memory(Access::Reads | Access::Updates, length) = argument.kind
+            && value.taint() == Taint::Frame
         {
-            // How much of the frame is copied from there on is not looked at.
-            let first = offset.add(Interval::constant(self.frame_bytes.into())).umin();
-            effects.reads.push(u16::try_from(first).unwrap_or(0).min(self.frame_bytes)..self.frame_bytes);
+            let size = self.length(state, row, index, length, None);
+            effects.reads.push(self.frame_from(value, size.unwrap_or(Interval::FULL)));
         }
         let is_number = matches!(argument.kind, ArgumentKind::Number(scalar, _) if scalar != Scalar::Word);
         if argument.keeps || is_number || matches!(argument.kind, ArgumentKind::Handle(_)) {
@@ -188,6 +199,18 @@ impl Machine<'_> {
                 _ => None,
             });
         }
+    }
+
+    /// The bytes of the frame that `size` bytes at an address in it may be.
+    fn frame_from(&self, value: Value, size: Interval) -> Range<u16> {
+        let Value::Pointer(pointer) = value else { return 0..self.frame_bytes };
+        let offset = pointer.offset.add(Interval::constant(self.frame_bytes.into()));
+        // One that is not within the frame for certain may be anywhere in it.
+        if offset.umax() > self.frame_bytes.into() {
+            return 0..self.frame_bytes;
+        }
+        let within = |place: u64| u16::try_from(place).unwrap_or(u16::MAX).min(self.frame_bytes);
+        within(offset.umin())..within(offset.umax().saturating_add(size.umax()))
     }
 
     /// The allocation that a setter puts into a word of the plugin's contract. Its address escapes to nobody else.
@@ -253,12 +276,29 @@ impl Effects {
     }
 }
 
-/// Whether a format of C's `printf` asks for one number at a time and nothing else: no string, no write, no width or value
-/// from elsewhere. How many it asks for does not matter: what is not given is shown as it lies about.
-fn shows_only_numbers(format: &str) -> bool {
-    format.split('%').skip(1).all(|rest| {
-        let conversion = rest.trim_start_matches(|c: char| c.is_ascii_digit() || "-+ #0.hlzjt".contains(c));
-        // `%%` splits into an empty part and the next, whose first character shows itself.
-        rest.is_empty() || conversion.starts_with(|c: char| "diouxXcp".contains(c))
+/// What a format of C's `printf` does with its values.
+enum Shown {
+    /// Shows them as numbers.
+    Numbers,
+    /// Reads strings.
+    Strings,
+    /// It may write through one.
+    Anything,
+}
+
+/// What a format does. How many values it asks for does not matter: what is not given is shown as it lies about.
+fn shown(format: &str) -> Shown {
+    let conversion = |rest: &str| {
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit() || "-+ #0.hlzjt".contains(c));
+        rest.chars().next()
+    };
+    // `%%` splits into an empty part and the next, whose first character shows itself.
+    let conversions = format.split('%').skip(1).filter(|rest| !rest.is_empty()).map(conversion);
+    conversions.fold(Shown::Numbers, |shown, conversion| match (shown, conversion) {
+        (Shown::Numbers, Some('d' | 'i' | 'o' | 'u' | 'x' | 'X' | 'c' | 'p')) => Shown::Numbers,
+        (Shown::Numbers | Shown::Strings, Some('d' | 'i' | 'o' | 'u' | 'x' | 'X' | 'c' | 'p' | 's')) => {
+            Shown::Strings
+        }
+        _ => Shown::Anything,
     })
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::State;
-use super::value::{Allocation, Known, Region, Value};
+use super::value::{Allocation, Known, Region, Taint, Value};
 use super::{Analysis, Exhausted, Interval, analyse_under};
 use crate::cfg::Cfg;
 use crate::platform::{ArgumentKind, Platform};
@@ -116,9 +116,13 @@ struct Watch<'a, 'b> {
 impl Watch<'_, '_> {
     fn instruction(&mut self, slot: usize, state: &State) {
         state.shared.iter().for_each(|word| self.break_word(*word));
+        let all = 0..u16::MAX;
+        if state.shared_any || state.frame_escaped && state.frame.may_hold_own(&all) {
+            self.break_all();
+        }
         if state.frame_escaped {
             // Who may read the frame finds what is there.
-            for region in state.frame.regions_in(&(0..u16::MAX)) {
+            for region in state.frame.regions_in(&all) {
                 if let Region::Metadata { word, .. } = region {
                     self.break_word(word);
                 }
@@ -137,10 +141,14 @@ impl Watch<'_, '_> {
         };
         for argument in helper.arguments.iter().filter(|argument| argument.kind == ArgumentKind::Freed) {
             let register = self.analysis.argument_register(name, &argument.name);
-            if let Some(Region::Metadata { word, .. }) =
-                register.and_then(|register| state.register(register).value.region())
-            {
-                self.break_word(word);
+            match register.map(|register| state.register(register).value) {
+                Some(Value::Pointer(pointer)) => {
+                    if let Region::Metadata { word, .. } = pointer.region {
+                        self.break_word(word);
+                    }
+                }
+                Some(value) if value.taint() == Taint::None => {}
+                _ => self.break_all(),
             }
         }
         if platform.found_by(name).is_some() && self.analysis.argument_constant(state, name, "slot").is_none()
@@ -150,6 +158,10 @@ impl Watch<'_, '_> {
         if let Some(object) = platform.kept_by(name) {
             self.set(state, name, object);
         }
+    }
+
+    fn break_all(&mut self) {
+        self.offers.broken.extend(self.contract.words.iter().map(|(word, _)| word.clone()));
     }
 
     fn break_word(&mut self, place: u16) {

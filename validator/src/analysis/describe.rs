@@ -19,7 +19,7 @@ impl Analysis<'_> {
     pub fn describe_word(&self, state: &State, word: Word) -> String {
         match word.value {
             Value::Uninitialised => "not set".to_owned(),
-            Value::Unknown => "unknown".to_owned(),
+            Value::Unknown | Value::MaybeOwn => "unknown".to_owned(),
             Value::MaybeFrame => "unknown, made of an address in the frame".to_owned(),
             Value::Scalar(number) => format!("number {number}"),
             Value::Pointer(pointer) => self.describe_pointer(state, pointer),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::interval::Interval;
-use super::value::{Known, Region, Value, Word};
+use super::value::{Known, Region, Taint, Value, Word};
 
 /// A stack frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,9 @@ pub struct Frame {
     touched: Bits,
     /// Words and parts of words that a store left, by their first byte; they do not overlap.
     pub(super) cells: BTreeMap<u16, Cell>,
-    /// Bytes that may hold an address, or a part of one, that no cell tells of: the first, one past the last, the region.
-    hidden: BTreeSet<(u16, u16, Region)>,
+    /// Bytes that may hold an address, or a part of one, that no cell tells of: the first, one past the last,
+    /// the region, which is `None` for any of the pluglet's own memory.
+    hidden: BTreeSet<(u16, u16, Option<Region>)>,
 }
 
 /// What a store of `size` bytes left: the lower bytes of a word.
@@ -99,18 +100,41 @@ impl Frame {
         let hidden = self.hidden.iter().filter(|(from, to, _)| *from < end && *to > start);
         cells
             .filter_map(|(_, cell)| cell.word.value.region())
-            .chain(hidden.map(|(.., region)| *region))
+            .chain(hidden.filter_map(|(.., region)| *region))
             .collect()
+    }
+
+    /// Whether some bytes may hold an address of the pluglet's own memory, nobody knows of which.
+    pub(super) fn may_hold_own(&self, bytes: &Range<u16>) -> bool {
+        let Range { start, end } = *bytes;
+        let mut cells = self.cells.range(start.saturating_sub(7)..end);
+        let mut hidden = self.hidden.iter().filter(|(.., region)| region.is_none());
+        hidden.any(|(from, to, _)| *from < end && *to > start)
+            || cells.any(|(at, cell)| {
+                at + u16::from(cell.size) > start
+                    && matches!(cell.word.value, Value::MaybeOwn | Value::MaybeFrame)
+            })
+    }
+
+    /// What a word that is read from some bytes may be made of.
+    pub(super) fn taint_in(&self, bytes: &Range<u16>) -> Taint {
+        let regions = self.regions_in(bytes).into_iter().map(Region::taint).max();
+        let own = if self.may_hold_own(bytes) { Taint::Own } else { Taint::None };
+        regions.unwrap_or(Taint::None).max(own)
     }
 
     /// A value, or a part of it, may be in some bytes, and no cell tells.
     pub(super) fn hide(&mut self, bytes: Range<u16>, value: Value) {
-        self.hidden.extend(value.region().map(|region| (bytes.start, bytes.end, region)));
+        let Range { start, end } = bytes;
+        self.hidden.extend(value.region().map(|region| (start, end, Some(region))));
+        if matches!(value, Value::MaybeOwn | Value::MaybeFrame) {
+            self.hidden.insert((start, end, None));
+        }
     }
 
     /// A region got another name.
     pub(super) fn rename(&mut self, before: Region, after: Region) {
-        let renamed = |region| if region == before { after } else { region };
+        let renamed = |region| if region == Some(before) { Some(after) } else { region };
         self.hidden = std::mem::take(&mut self.hidden)
             .into_iter()
             .map(|(start, end, region)| (start, end, renamed(region)))

@@ -12,7 +12,7 @@ use super::contract::Contract;
 use super::interval::Interval;
 use super::report::Sink;
 use super::state::State;
-use super::value::{Known, Pointer, Region, Shifted, Value, Word};
+use super::value::{Known, Pointer, Region, Shifted, Taint, Value, Word};
 use crate::platform::{DataReference, HandleId, Platform, Type, Unreliable};
 use crate::program::{AluOp, ByteOrder, Condition, Op, Operand, Program, Reg, Width};
 
@@ -169,7 +169,7 @@ impl<'a> Machine<'a> {
         }
         state.lose_track(word.value);
         let is_odd = source.register().is_some() && self.is_unreliable(Unreliable::Mov32Register);
-        let odd = Value::unknown(word.value.may_be_frame());
+        let odd = Value::unknown(word.value.taint());
         state.set(dst, if is_odd { odd } else { Value::Scalar(number.low(32)) });
     }
 
@@ -187,9 +187,7 @@ impl<'a> Machine<'a> {
             state.set(dst, value);
             return Flow::On;
         }
-        let may_be_frame = left.value.may_be_frame() || right.value.may_be_frame();
-        state.lose_track(left.value);
-        state.lose_track(right.value);
+        let taint = left.value.taint().max(right.value.taint());
         let divisor = right.value.number().low(if width == Width::W32 { 32 } else { 64 });
         if matches!(operation, AluOp::Div | AluOp::Mod) && divisor.contains(0) {
             let grade = if divisor == Interval::ZERO { Grade::Bad } else { Grade::Unproved };
@@ -206,8 +204,12 @@ impl<'a> Machine<'a> {
             let value = if known || width == Width::W32 {
                 Value::Scalar(result)
             } else {
-                Value::of_unknown(result, may_be_frame)
+                Value::of_unknown(result, taint)
             };
+            if matches!(value, Value::Scalar(_)) {
+                state.lose_track(left.value);
+                state.lose_track(right.value);
+            }
             let shifted = shifted(operation, width, left, right);
             Word { shifted, ..Word::new(value, state.fresh_id()) }
         };
@@ -253,14 +255,12 @@ impl<'a> Machine<'a> {
         if let Some(base) = ends_if_null {
             state.refine_null(base, false);
         }
-        let regions = frame.filter(|_| found.is_none()).map(|(bytes, _)| state.frame.regions_in(&bytes));
-        let regions = regions.unwrap_or_default();
+        let bytes = frame.filter(|_| found.is_none()).map(|(bytes, _)| bytes);
         let any = if access.size == 8 {
-            regions.iter().for_each(|region| state.lose_track_of(*region));
-            Value::unknown(regions.contains(&Region::Frame))
+            Value::unknown(bytes.map_or(Taint::None, |bytes| state.frame.taint_in(&bytes)))
         } else {
             // Nobody follows the parts of an address.
-            regions.iter().for_each(|region| state.escape_region(*region));
+            bytes.iter().for_each(|bytes| state.escape_bytes(bytes));
             Value::Scalar(Interval::unsigned(0, u64::MAX >> (64 - 8 * u32::from(access.size))))
         };
         match found {
@@ -316,8 +316,8 @@ impl<'a> Machine<'a> {
 pub(super) fn refine(state: &mut State, word: Word, refined: Interval) {
     match word.value {
         Value::Scalar(number) if number != refined => state.refine(word.id, Value::Scalar(refined)),
-        Value::Unknown | Value::MaybeFrame => {
-            let value = Value::of_unknown(refined, word.value.may_be_frame());
+        Value::Unknown | Value::MaybeOwn | Value::MaybeFrame => {
+            let value = Value::of_unknown(refined, word.value.taint());
             if value != word.value {
                 state.refine(word.id, value);
             }
@@ -330,7 +330,7 @@ pub(super) fn refine(state: &mut State, word: Word, refined: Interval) {
 fn result_of(operand: Value, width: Width, result: Interval) -> Value {
     match (operand, width) {
         (Value::Scalar(_), _) | (_, Width::W32) => Value::Scalar(result),
-        _ => Value::of_unknown(result, operand.may_be_frame()),
+        _ => Value::of_unknown(result, operand.taint()),
     }
 }
 

@@ -104,7 +104,7 @@ impl<'a> Machine<'a> {
             if matches!(input.kind, ArgumentKind::Number(Scalar::Word, _) | ArgumentKind::Struct(_)) {
                 effects.escapes.push(row[index].word.value);
             }
-            self.passed_on(&row[index], input, effects);
+            self.passed_on(state, &row, index, input, effects);
         }
         self.write_outputs(state, called, effects);
     }

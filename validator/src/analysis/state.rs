@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::frame::Frame;
 use super::interval::{Interval, Thresholds};
-use super::value::{Allocation, Id, Known, Pointer, Region, Value, Word};
+use super::value::{Allocation, Id, Known, Pointer, Region, Taint, Value, Word};
 use crate::platform::HandleId;
 use crate::program::Reg;
 
@@ -26,6 +26,8 @@ pub struct State {
     pub corrupted: bool,
     /// Words of the plugin's contract that lead to memory whose address was given to somebody besides.
     pub(super) shared: BTreeSet<u16>,
+    /// Whether that may be so of any of them.
+    pub(super) shared_any: bool,
     /// Above all ids in use.
     next_id: u32,
 }
@@ -58,6 +60,7 @@ impl State {
             frame_escaped: false,
             corrupted: false,
             shared: BTreeSet::new(),
+            shared_any: false,
             next_id: 1,
         };
         let base = state.fresh_id();
@@ -170,25 +173,35 @@ impl State {
 
     /// A word was given to somebody who may use it later.
     pub(super) fn escape(&mut self, value: Value) {
-        if let Some(region) = value.region() {
-            self.escape_region(region);
+        self.frame_escaped |= value.taint() == Taint::Frame;
+        self.lose_track(value);
+    }
+
+    /// The program made a number of what may be an address: it may be one again.
+    pub(super) fn lose_track(&mut self, value: Value) {
+        match value {
+            Value::MaybeOwn | Value::MaybeFrame => self.lose_track_of_all(),
+            _ => value.region().into_iter().for_each(|region| self.lose_track_of(region)),
         }
     }
 
-    pub(super) fn escape_region(&mut self, region: Region) {
-        self.frame_escaped |= region == Region::Frame;
-        self.lose_track_of(region);
+    fn lose_track_of_all(&mut self) {
+        self.allocations.values_mut().for_each(|memory| memory.escaped = true);
+        self.shared_any = true;
     }
 
-    /// The program made something of a word that may still be an address, and is not known as one. Of the frame's the
-    /// result says so itself.
-    pub(super) fn lose_track(&mut self, value: Value) {
-        if let Some(region) = value.region() {
+    /// Somebody may know what some bytes of the frame hold, or a part of it.
+    pub(super) fn escape_bytes(&mut self, bytes: &Range<u16>) {
+        for region in self.frame.regions_in(bytes) {
+            self.frame_escaped |= region == Region::Frame;
             self.lose_track_of(region);
         }
+        if self.frame.may_hold_own(bytes) {
+            self.lose_track_of_all();
+        }
     }
 
-    pub(super) fn lose_track_of(&mut self, region: Region) {
+    fn lose_track_of(&mut self, region: Region) {
         match region {
             Region::Allocation(allocation) => {
                 if let Some(memory) = self.allocations.get_mut(&allocation) {
@@ -213,11 +226,6 @@ impl State {
                 pointer.region = after;
             }
         }
-    }
-
-    /// Somebody was given what some bytes of the frame hold.
-    pub(super) fn escape_bytes(&mut self, bytes: &Range<u16>) {
-        self.frame.regions_in(bytes).into_iter().for_each(|region| self.escape_region(region));
     }
 
     /// Memory was written through a pointer that may lead anywhere.
@@ -264,7 +272,7 @@ impl State {
     /// What holds whichever of two paths was taken. With `thresholds`, and `self` what was known before, a chain of such
     /// steps soon ends.
     pub(super) fn join(&self, other: &Self, thresholds: Option<&Thresholds>) -> Self {
-        let mut joiner = Joiner { ids: HashMap::new(), thresholds, lost: Vec::new() };
+        let mut joiner = Joiner { ids: HashMap::new(), thresholds };
         let mut registers = self.registers;
         for (mine, other) in registers.iter_mut().zip(other.registers) {
             *mine = joiner.word(*mine, other);
@@ -278,17 +286,16 @@ impl State {
             };
             allocations.insert(*allocation, joined);
         }
-        let mut joined = Self {
+        Self {
             registers,
             frame,
             allocations,
             frame_escaped: self.frame_escaped || other.frame_escaped,
             corrupted: self.corrupted || other.corrupted,
             shared: self.shared.union(&other.shared).copied().collect(),
+            shared_any: self.shared_any || other.shared_any,
             next_id: joiner.ids.len() as u32 + 1,
-        };
-        joiner.lost.into_iter().for_each(|region| joined.lose_track_of(region));
-        joined
+        }
     }
 
     /// The same with ids as a join leaves them.
@@ -306,8 +313,6 @@ impl State {
 struct Joiner<'a> {
     ids: HashMap<(Id, Id), Id>,
     thresholds: Option<&'a Thresholds>,
-    /// Regions with an address that is no longer known as one.
-    lost: Vec<Region>,
 }
 
 impl Joiner<'_> {
@@ -354,10 +359,7 @@ impl Joiner<'_> {
                 let base = self.id(Id(0), pointer.base);
                 Value::Pointer(Pointer { nullable: true, base, ..pointer })
             }
-            _ => {
-                self.lost.extend(mine.region().into_iter().chain(other.region()));
-                Value::unknown(mine.may_be_frame() || other.may_be_frame())
-            }
+            _ => Value::unknown(mine.taint().max(other.taint())),
         }
     }
 }

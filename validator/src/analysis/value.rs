@@ -35,7 +35,9 @@ pub enum Value {
     Uninitialised,
     /// Anything, an address too; one in the frame only if others were given one.
     Unknown,
-    /// Anything, and perhaps an address in the frame that the program made something of.
+    /// Anything, and perhaps an address of the pluglet's own memory that is no longer known as one.
+    MaybeOwn,
+    /// The same, and perhaps an address in the frame.
     MaybeFrame,
     /// A number, not meant as an address.
     Scalar(Interval),
@@ -86,6 +88,25 @@ pub struct Allocation {
     pub site: usize,
     /// Whether it is one of those before the latest.
     pub older: bool,
+}
+
+/// Which addresses that are followed a word may be made of: each is more than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Taint {
+    None,
+    Own,
+    Frame,
+}
+
+impl Region {
+    /// What a word is made of that is an address in it.
+    pub(super) const fn taint(self) -> Taint {
+        match self {
+            Self::Frame => Taint::Frame,
+            Self::Allocation(_) | Self::Metadata { .. } => Taint::Own,
+            Self::Data { .. } | Self::Host(_) => Taint::None,
+        }
+    }
 }
 
 /// Whether something is so, as far as is known.
@@ -147,21 +168,30 @@ impl Value {
         }
     }
 
-    /// Whether it is an address in the frame, or may be a part of one.
-    pub(super) fn may_be_frame(self) -> bool {
-        self.region() == Some(Region::Frame)
+    /// Which addresses it may be made of.
+    pub(super) fn taint(self) -> Taint {
+        match self {
+            Self::Pointer(pointer) => pointer.region.taint(),
+            Self::MaybeOwn => Taint::Own,
+            Self::MaybeFrame => Taint::Frame,
+            Self::Uninitialised | Self::Unknown | Self::Scalar(_) => Taint::None,
+        }
     }
 
-    /// Anything, made of words that may be addresses in the frame, or not.
-    pub(super) const fn unknown(may_be_frame: bool) -> Self {
-        if may_be_frame { Self::MaybeFrame } else { Self::Unknown }
+    /// Anything, made of words with this taint.
+    pub(super) const fn unknown(taint: Taint) -> Self {
+        match taint {
+            Taint::None => Self::Unknown,
+            Taint::Own => Self::MaybeOwn,
+            Taint::Frame => Self::MaybeFrame,
+        }
     }
 
     /// A number that came out of operations on what may be an address: one itself, unless it is too small for that.
-    pub(super) fn of_unknown(result: Interval, may_be_frame: bool) -> Self {
+    pub(super) fn of_unknown(result: Interval, taint: Taint) -> Self {
         let small = result.umax() <= u64::from(u32::MAX)
             || result.smin() >= i64::from(i32::MIN) && result.smax() <= i64::from(i32::MAX);
-        if small { Self::Scalar(result) } else { Self::unknown(may_be_frame) }
+        if small { Self::Scalar(result) } else { Self::unknown(taint) }
     }
 }
 

@@ -112,7 +112,10 @@ fn memory_that_is_found_elsewhere_too_is_not_relied_on() {
     broken(&[READER, &setter("r1 = 0", "if r7 == 0 goto end; *(u64 *)(r7 + 0) = r7; end: r1 = 0")]);
     broken(&[READER, &setter("r1 = r6; r2 = 2; r3 = r10; call set_cnx_metadata", "*(u64 *)(r10 - 8) = r7")]);
     broken(&[READER, &setter("r1 = 0", "*(u64 *)(r10 - 8) = r7; r1 = *(u32 *)(r10 - 8)")]);
-    broken(&[READER, &setter("r1 = 0", "r7 ^= 1")]);
+    // Made something of, and passed on.
+    agreed(&[READER, &setter("r1 = 0", "r7 ^= 1")]);
+    broken(&[READER, &setter("r1 = 0", "r7 ^= 1; r1 = r6; r2 = 3; r3 = r7; call set_cnx_metadata")]);
+    broken(&[READER, &setter("r1 = 0", "r7 ^= 1; r1 = r6; r2 = r7; call my_free")]);
     // A reader gives it away.
     let gives = "r6 = r1; r2 = 0; call get_cnx_metadata; r1 = r6; r2 = 22; r3 = 0; r4 = r0; call set_cnx; r0 = 0; exit";
     broken(&[READER, &setter("r1 = 0", "r1 = 0"), gives]);
