@@ -42,7 +42,14 @@ impl Passed<'_, '_> {
     ) -> Option<()> {
         match kind {
             ArgumentKind::Number(scalar, range) => in_range(word, *scalar, *range),
-            ArgumentKind::Handle(handle) => host.handles.get(handle).filter(|is| **is == word).map(|_| ()),
+            ArgumentKind::Handle(handle) if host.handles.get(handle) == Some(&word) => Some(()),
+            ArgumentKind::Handle(_) => {
+                // What it takes for its own it may write.
+                if let Some(region) = memory.region(word).filter(|region| region.kind != Kind::Data) {
+                    scribble(&mut host.random, region, 64);
+                }
+                None
+            }
             ArgumentKind::Memory(access, length) => {
                 let bytes = self.length(word, *length, memory)?;
                 // Nothing is in the first page, and whoever writes there is ended.
@@ -121,12 +128,12 @@ impl Passed<'_, '_> {
     }
 }
 
-/// Whether the host writes nothing of the pluglet's when this argument is wrong: it only reads, or knows nothing of where the
-/// pluglet's memory is.
+/// Whether the host writes nothing else of the pluglet's when this argument is wrong: it only reads, or was told nothing of the
+/// stack.
 fn is_harmless(memory: &mut Memory, kind: &ArgumentKind, word: u64) -> bool {
     match kind {
         ArgumentKind::Number(..) | ArgumentKind::Memory(Access::Reads, _) => true,
-        ArgumentKind::Handle(_) => memory.region(word).is_none_or(|region| region.kind == Kind::Host),
+        ArgumentKind::Handle(_) => memory.region(word).is_none_or(|region| region.kind != Kind::Frame),
         _ => false,
     }
 }
