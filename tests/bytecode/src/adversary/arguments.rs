@@ -28,7 +28,7 @@ impl Passed<'_, '_> {
             }
             let served = self.serve_one(host, memory, &argument.kind, *word);
             host.is_misused |= served.is_none();
-            keeps_to_it &= served.is_some() || is_harmless(memory, &argument.kind, *word);
+            keeps_to_it &= served.is_some() || is_harmless(host, memory, &argument.kind, *word);
         }
         keeps_to_it
     }
@@ -44,8 +44,10 @@ impl Passed<'_, '_> {
             ArgumentKind::Number(scalar, range) => in_range(word, *scalar, *range),
             ArgumentKind::Handle(handle) if host.handles.get(handle) == Some(&word) => Some(()),
             ArgumentKind::Handle(_) => {
-                // What it takes for its own it may write.
-                if let Some(region) = memory.region(word).filter(|region| region.kind != Kind::Data) {
+                // What it takes for its own it may write; what was guessed is not there to be given to it.
+                if let Some(region) =
+                    memory.region(word).filter(|region| region.kind != Kind::Data && !host.guesses)
+                {
                     scribble(&mut host.random, region, 64);
                 }
                 None
@@ -130,10 +132,12 @@ impl Passed<'_, '_> {
 
 /// Whether the host writes nothing else of the pluglet's when this argument is wrong: it only reads, or was told nothing of the
 /// stack.
-fn is_harmless(memory: &mut Memory, kind: &ArgumentKind, word: u64) -> bool {
+fn is_harmless(host: &Adversary<'_>, memory: &mut Memory, kind: &ArgumentKind, word: u64) -> bool {
     match kind {
         ArgumentKind::Number(..) | ArgumentKind::Memory(Access::Reads, _) => true,
-        ArgumentKind::Handle(_) => memory.region(word).is_none_or(|region| region.kind != Kind::Frame),
+        ArgumentKind::Handle(_) => {
+            host.guesses || memory.region(word).is_none_or(|region| region.kind != Kind::Frame)
+        }
         _ => false,
     }
 }
