@@ -3,7 +3,8 @@
 //! Pure. What each says when it is *proved*, under the assumptions of [`analysis`](crate::analysis):
 //!
 //! - `memory`: every load and store of the pluglet's own code is within its stack frame, memory that it allocated in this run
-//!   and has not freed, not null and of known size, or (loads only) read-only data; and loads of stack read what was written.
+//!   and has not freed, not null and of known size, memory that the plugin's contract says a word of metadata leads to, or
+//!   (loads only) read-only data; and loads of stack read what was written.
 //! - `memory-monitored`: that holds of every access through an address of the stack frame or of read-only data. Other accesses
 //!   go through pointers that are loaded, given by the host or allocated, and are left to the platform's run-time monitor,
 //!   which looks at each as far as the platform says (PQUIC's only at the first byte). No address of the frame is where such

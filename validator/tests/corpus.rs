@@ -13,10 +13,14 @@ use std::time::{Duration, Instant};
 use pds_plugin::archive::{ArchiveLimits, read_folder};
 use pds_plugin::manifest::{Manifest, ManifestError};
 use pds_plugin::source::SourceTree;
-use pds_validator::analysis::{DEFAULT_STEPS, analyse};
+use pds_validator::analysis::contract::agree;
+use pds_validator::analysis::{DEFAULT_STEPS, analyse, analyse_under};
 use pds_validator::build::{BuildFailure, Circumstances, Recipe, build};
 use pds_validator::cfg::Cfg;
+use pds_validator::effects::effects;
+use pds_validator::memory::memory;
 use pds_validator::platform::Platform;
+use pds_validator::program::Program;
 use pds_validator::structure::{ElfError, Finding, StructureError, StructureLimits, check, verify};
 use pds_validator::termination;
 use pds_validator::verdict::Verdict;
@@ -139,6 +143,55 @@ fn most_real_pluglets_end() {
         println!("  {count:4} loops: {reason}");
     }
     assert!(proved * 100 >= all * 70);
+}
+
+#[test]
+#[ignore = "needs PDS_PLUGIN_CORPUS"]
+fn memory_and_effects_of_real_pluglets_are_graded() {
+    let platform = Platform::parse(include_str!("../../platforms/pquic.toml")).unwrap();
+    // A plugin's folder has all pluglets that could rely on each other, and some more.
+    let mut plugins: BTreeMap<&str, Vec<(&String, Program, Cfg)>> = BTreeMap::new();
+    for (object, built) in &*BUILT {
+        let checked = built.as_ref().map(|bytes| check(bytes, &StructureLimits::default()));
+        let Ok(Ok((program, _))) = checked else { continue };
+        let cfg = Cfg::new(&program);
+        plugins.entry(object.split('/').nth(1).unwrap()).or_default().push((object, program, cfg));
+    }
+    let mut graded: BTreeMap<(&str, Verdict), usize> = BTreeMap::new();
+    let (mut writers, mut times) = (0, Vec::new());
+    for pluglets in plugins.values() {
+        let all: Vec<_> = pluglets.iter().map(|(_, program, cfg)| (program, cfg)).collect();
+        let contract = agree(&all, &platform, DEFAULT_STEPS).unwrap();
+        for (object, program, cfg) in pluglets {
+            let begun = Instant::now();
+            let analysis = analyse_under(program, cfg, &platform, &contract, DEFAULT_STEPS).unwrap();
+            let (found, (effects, known)) = (memory(&analysis), effects(&analysis));
+            times.push(begun.elapsed());
+            for (property, judgement) in [
+                ("memory", &found.memory),
+                ("memory-monitored", &found.monitored),
+                ("memory-calls", &found.calls),
+                ("effects", &known),
+            ] {
+                *graded.entry((property, judgement.verdict)).or_default() += 1;
+                if judgement.verdict != Verdict::Proved {
+                    println!("  {object}: {property} {:?}: {}", judgement.verdict, judgement.causes[0]);
+                }
+            }
+            writers += usize::from(!effects.writes.is_empty() && known.verdict == Verdict::Proved);
+        }
+    }
+    times.sort();
+    println!("{graded:#?}");
+    println!(
+        "{writers} pluglets write fields, and which is known; median {:?}, slowest {:?}",
+        times[times.len() / 2],
+        times.last()
+    );
+    // Of all that has an object: 40% is what we want, this is what there is.
+    let proved =
+        |property| graded.get(&(property, Verdict::Proved)).copied().unwrap_or(0) * 100 / times.len();
+    assert!(proved("memory") >= 37 && proved("memory-monitored") >= 70 && proved("effects") >= 99);
 }
 
 #[test]

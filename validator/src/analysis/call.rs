@@ -13,7 +13,7 @@ use super::interval::Interval;
 use super::machine::Machine;
 use super::report::{Part, Sink};
 use super::state::State;
-use super::value::{Allocation, Pointer, Region, Taint, Value, Word};
+use super::value::{Allocation, Region, Taint, Value, Word};
 use crate::platform::{Access, Argument, ArgumentKind, HandleId, Helper, Returns, Runs, Scalar, StructId};
 use crate::program::Reg;
 

@@ -4,15 +4,16 @@
 //! number of steps. It errs to one side: an execution that fits the assumptions below never does what a state rules out.
 //!
 //! Words are numbers with bounds ([`Interval`]), addresses with a region and an offset ([`Pointer`]), or unknown
-//! ([`value::Value`]); the frame is tracked byte by byte for what was written, and store by store for what it holds. Words that
+//! ([`Value`]); the frame is tracked byte by byte for what was written, and store by store for what it holds. Words that
 //! are copies of each other have one [`Id`], so that a branch on one tells about all. An allocation is the latest of its call or
 //! one of those before (recency abstraction, Balakrishnan and Reps 2006); what is stored in it is not tracked.
 //!
 //! Assumed:
 //! - Helpers do of the program's memory what the platform's table says, and so do operations in that table, whoever replaced
-//!   them: see [`call`] and [`operation`].
+//!   them, as long as they are given what it asks for.
 //! - Words of metadata are what the plugin's [`Contract`] says, if there is one.
 //! - The allocator is intact when the pluglet begins, and other threads leave its memory alone.
+//! - Nobody has memory in the first page: going through null ends the pluglet or its host.
 //! - Nothing of stores through pointers that are not known to be good: each may have overwritten the frame, and made
 //!   the host write anywhere in a later call.
 //!
@@ -22,7 +23,7 @@ mod access;
 mod argument;
 mod arithmetic;
 mod branch;
-pub mod call;
+mod call;
 mod compare;
 pub mod contract;
 mod describe;
@@ -31,12 +32,12 @@ mod frame;
 mod interval;
 mod liveness;
 mod machine;
-pub mod operation;
+mod operation;
 mod report;
 mod result;
 mod state;
 mod touch;
-pub mod value;
+mod value;
 
 use crate::cfg::{BlockId, Cfg};
 use crate::platform::{Helper, Platform};
@@ -55,7 +56,7 @@ pub use value::{Allocation, Id, Known, Pointer, Region, Value, Word};
 
 /// Steps that are enough for any pluglet seen: a step is an instruction or a word that is compared, and takes well under a
 /// microsecond.
-pub const DEFAULT_STEPS: usize = 2_000_000;
+pub const DEFAULT_STEPS: usize = 1_500_000;
 
 /// What is known before each instruction of a program.
 pub struct Analysis<'a> {
