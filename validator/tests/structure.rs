@@ -1,6 +1,6 @@
 //! Bytecode from strangers: what PQUIC's uBPF would load, and must not be given.
 //!
-//! Objects are written by hand, byte by byte, so that no compiler stands between a test and what it means.
+//! Objects are written by hand: see `pds_bytecode::elf`.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy exempts only the tests")]
 
@@ -8,17 +8,11 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use object::{Object as _, ObjectSection as _};
+use pds_bytecode::elf::{DATA, Elf, FUNCTION, Insn, OBJECT, R_64_32, R_64_64, TEXT, UNTYPED, insn};
 use pds_validator::structure::{
     ElfError, Finding, InsnError, StructureError, StructureLimits, StructureReport, verify,
 };
 use proptest::prelude::*;
-
-type Insn = [u8; 8];
-
-const fn insn(opcode: u8, dst: u8, src: u8, offset: i16, imm: i32) -> Insn {
-    let ([o0, o1], [i0, i1, i2, i3]) = (offset.to_le_bytes(), imm.to_le_bytes());
-    [opcode, src << 4 | dst, o0, o1, i0, i1, i2, i3]
-}
 
 /// `rD = imm`
 const fn set(dst: u8, imm: i32) -> Insn {
@@ -49,122 +43,6 @@ const EXIT: Insn = insn(0x95, 0, 0, 0, 0);
 /// The slots of `rD = imm ll`.
 const fn load64(dst: u8, imm: i32) -> [Insn; 2] {
     [insn(0x18, dst, 0, 0, imm), insn(0, 0, 0, 0, 0)]
-}
-
-const R_64_64: u32 = 1;
-const R_64_32: u32 = 10;
-const FUNCTION: u8 = 0x12;
-const OBJECT: u8 = 0x11;
-const UNTYPED: u8 = 0x10;
-const TEXT: u16 = 1;
-const DATA: u16 = 2;
-
-/// An object in the making: sections are null, code, data, relocations, symbols, strings.
-struct Elf {
-    code: Vec<Insn>,
-    /// Name, info, section, value, size.
-    symbols: Vec<(&'static str, u8, u16, u64, u64)>,
-    /// Byte in the code, type, index in `symbols`.
-    relocations: Vec<(u64, u32, u32)>,
-    data: Vec<u8>,
-    /// Flags of the code and the data section.
-    flags: [u64; 2],
-    relocation_kind: u32,
-}
-
-impl Elf {
-    fn new(code: &[Insn]) -> Self {
-        let symbols = vec![("entry", FUNCTION, TEXT, 0, 0)];
-        Self {
-            code: code.to_vec(),
-            symbols,
-            relocations: vec![],
-            data: vec![0],
-            flags: [6, 2],
-            relocation_kind: 9,
-        }
-    }
-
-    /// With a call of a helper at an instruction.
-    fn helper(mut self, index: u64, name: &'static str) -> Self {
-        self.symbols.push((name, UNTYPED, 0, 0, 0));
-        self.relocations.push((index * 8, R_64_32, self.symbols.len() as u32 - 1));
-        self
-    }
-
-    /// With a data reference at an instruction.
-    fn refers(mut self, index: u64, symbol: (&'static str, u8, u16, u64, u64), data: &[u8]) -> Self {
-        self.data = data.to_vec();
-        self.symbols.push(symbol);
-        self.relocations.push((index * 8, R_64_64, self.symbols.len() as u32 - 1));
-        self
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut strings = vec![0];
-        let mut name = |text: &str| {
-            let at = strings.len() as u32;
-            strings.extend_from_slice(text.as_bytes());
-            strings.push(0);
-            at
-        };
-        let names = [".text", ".rodata", ".rel.text", ".symtab", ".strtab"].map(&mut name);
-        // Symbol 0 is the null symbol; ours follow.
-        let mut symbols = vec![0; 24];
-        for (text, info, section, value, size) in &self.symbols {
-            symbols.extend_from_slice(&name(text).to_le_bytes());
-            symbols.extend_from_slice(&[*info, 0]);
-            symbols.extend_from_slice(&section.to_le_bytes());
-            symbols.extend_from_slice(&value.to_le_bytes());
-            symbols.extend_from_slice(&size.to_le_bytes());
-        }
-        let relocation = |(at, kind, symbol): &(u64, u32, u32)| {
-            let mut entry = at.to_le_bytes().to_vec();
-            entry.extend_from_slice(&kind.to_le_bytes());
-            entry.extend_from_slice(&(symbol + 1).to_le_bytes());
-            entry
-        };
-        let relocations = self.relocations.iter().flat_map(relocation).collect();
-        // Type, flags, link, info, contents.
-        let sections = [
-            (1u32, self.flags[0], 0u32, 0u32, self.code.concat()),
-            (1, self.flags[1], 0, 0, self.data.clone()),
-            (self.relocation_kind, 0, 4, 1, relocations),
-            (2, 0, 5, 1, symbols),
-            (3, 0, 0, 0, strings),
-        ];
-        let mut body = vec![0; 64];
-        let mut table = vec![0; 64];
-        for ((kind, flags, link, info, contents), name) in sections.iter().zip(names) {
-            let offset = body.len() as u64;
-            body.extend_from_slice(contents);
-            table.extend_from_slice(&name.to_le_bytes());
-            table.extend_from_slice(&kind.to_le_bytes());
-            for field in [*flags, 0, offset, contents.len() as u64] {
-                table.extend_from_slice(&field.to_le_bytes());
-            }
-            table.extend_from_slice(&link.to_le_bytes());
-            table.extend_from_slice(&info.to_le_bytes());
-            table.extend_from_slice(&[0; 16]);
-        }
-        body.resize(body.len().next_multiple_of(8), 0);
-        let table_at = body.len() as u64;
-        body[..8].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1, 0]);
-        for (at, field) in [(16, 1u16), (18, 247), (20, 1), (52, 64), (58, 64), (60, 6), (62, 5)] {
-            body[at..at + 2].copy_from_slice(&field.to_le_bytes());
-        }
-        body[40..48].copy_from_slice(&table_at.to_le_bytes());
-        body.extend_from_slice(&table);
-        body
-    }
-
-    fn verify(&self) -> Result<StructureReport, StructureError> {
-        verify(&self.bytes(), &StructureLimits::default())
-    }
-
-    fn refusal(&self) -> StructureError {
-        self.verify().expect_err("hostile")
-    }
 }
 
 fn refusal(code: &[Insn]) -> StructureError {
@@ -373,7 +251,7 @@ fn code_is_refused_when_memory_checks_overflow_16_bits() {
 }
 
 /// `r1 = DATA ll; helper(r1)`
-fn refers(imm: i32, symbol: (&'static str, u8, u16, u64, u64), data: &[u8]) -> Elf {
+fn refers(imm: i32, symbol: (&'static str, u8, u16, u64, u64), data: &[u8]) -> Elf<'static> {
     let [low, high] = load64(1, imm);
     Elf::new(&[low, high, CALL, EXIT]).helper(2, "log").refers(0, symbol, data)
 }
