@@ -20,8 +20,9 @@ const STEP: usize = 16 << 10;
 const UNIT: usize = 1 << 10;
 /// Of the memory for answers, one client may have one in this many.
 const CLIENTS: usize = 8;
-/// Bytes up to which an answer is not counted: the number of requests bounds these.
-pub const SMALL: usize = 16 << 10;
+/// Bytes up to which an answer is not counted: the number of requests bounds these. Metrics are among them, which an operator
+/// wants most when nothing else is to be had.
+pub const SMALL: usize = 32 << 10;
 /// Bytes for which an answer counts that does not say its length, as one that is compressed.
 const UNSIZED: usize = 1 << 20;
 

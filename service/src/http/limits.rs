@@ -34,7 +34,7 @@ pub struct ServeLimits {
     /// Longest pause in a request's body, which is answered 408. Default 10 s.
     #[serde(rename = "body_timeout_s", deserialize_with = "seconds")]
     pub body_timeout: Duration,
-    /// Mebibytes that answers of more than 16 KiB take up together until their clients have read them, of which one client
+    /// Mebibytes that answers of more than 32 KiB take up together until their clients have read them, of which one client
     /// has an eighth. More are answered 503 and 429. Default 256; 256 to 65,536.
     pub answer_memory_mib: usize,
     /// Longest time for a client to take 64 KiB of an answer, or its end. Default 20 s.
