@@ -1,7 +1,7 @@
 //! What a plugin validator does with one submission: unpack it, build it again, look at the bytecode.
 //!
 //! A library of plain synchronous functions; a caller in an async program runs them on a blocking thread. Verifiers are pure
-//! over bytes: [`structure`] reads an object into a [`program`], of which [`cfg`], [`analysis`], [`memory`], [`effects`] and
+//! over bytes: [`structure`] reads an object into a [`program`], of which [`mod@cfg`], [`analysis`], [`memory`], [`effects`] and
 //! [`termination`] say more, by the tables of a [`platform`]. Only [`build`] touches files and starts processes. Nothing here
 //! decides whether a plugin is accepted: that is the policy's acceptance expression over what [`validate()`] reports.
 //!
